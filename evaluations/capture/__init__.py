@@ -1,0 +1,1 @@
+"""Readers of production logs, one file per format. No Django in this room."""

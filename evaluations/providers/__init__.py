@@ -1,0 +1,1 @@
+"""Vendors' wire formats behind one protocol. No Django in this room."""

@@ -1,0 +1,156 @@
+"""What a provider is: the translation between one neutral request and one vendor's HTTP dialect.
+
+Public surface: ``CompletionRequest``, ``EndpointConfig``, ``WireRequest``, ``WireResponse``, ``Transport``, ``Usage``,
+``Timing``, ``ParameterChange``, ``CompletionResult`` and the ``Provider`` protocol.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from evaluations.enums import FinishReason, Outcome
+
+JSON = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointConfig:
+    """Where and how a model is reached. ``credential`` is read at call time and never stored."""
+
+    slug: str
+    protocol: str
+    base_url: str
+    wire_model: str  # the name sent on the wire; the resolved name comes back as served_model
+    credential: str | None = field(default=None, repr=False)
+    region: str | None = None
+    deadline_seconds: float = 120.0  # total, for one call including its body
+    stream: bool = False
+    parameters: Mapping[str, Any] = field(default_factory=dict)  # sent with every request, in OpenAI chat names
+    options: Mapping[str, Any] = field(default_factory=dict)  # provider specific switches, for example api_version
+
+
+@dataclass(frozen=True, slots=True)
+class CompletionRequest:
+    """One production request in OpenAI chat form, with the arm's adaptations already merged in.
+
+    ``body`` holds ``messages`` and any of ``tools``, ``tool_choice``, ``response_format``, ``temperature``, ``top_p``,
+    ``max_completion_tokens``, ``stop``, ``seed``, ``reasoning_effort``, ...; never ``model`` or ``stream``.
+    """
+
+    body: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterChange:
+    """A request parameter that did not reach the vendor as it was captured."""
+
+    parameter: str
+    action: Literal["renamed", "dropped", "clamped", "added"]
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WireRequest:
+    """One HTTP request, ready to send. ``url`` never contains a credential; ``headers`` may."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes
+    stream: bool
+    changes: tuple[ParameterChange, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WireResponse:
+    """One HTTP response as received. ``headers`` has lower-case names."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Token counts with one meaning for every vendor. ``None`` = the vendor did not say; unknown is not zero.
+
+    Total input = ``input_uncached + cache_read + cache_write``. ``output_total`` includes reasoning.
+    """
+
+    input_uncached: int | None = None
+    cache_read: int | None = None
+    cache_write: int | None = None
+    output_total: int | None = None
+    output_visible: int | None = None
+    reasoning: int | None = None
+    raw: Mapping[str, Any] | None = None  # the vendor's usage object, untouched
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Milliseconds since the request was sent."""
+
+    latency_ms: float
+    ttft_ms: float | None = None  # time to the first *visible* token; streamed calls only
+
+
+@dataclass(frozen=True, slots=True)
+class CompletionResult:
+    """How one call ended: an answer or a named failure. Never an exception."""
+
+    outcome: Outcome
+    text: str | None = None  # visible text; partial when the outcome is a cut
+    message: JSON | None = None  # the assistant message in OpenAI chat form (tool_calls included), never reasoning
+    finish_reason: FinishReason | None = None
+    vendor_finish_reason: str | None = None
+    served_model: str | None = None
+    request_id: str | None = None
+    usage: Usage = field(default_factory=Usage)
+    timing: Timing | None = None
+    http_status: int | None = None
+    error: str | None = None  # short and free of credentials
+    retry_after_seconds: float | None = None
+    changes: tuple[ParameterChange, ...] = ()
+
+
+class StreamingResponse(Protocol):
+    """A response whose body is still arriving."""
+
+    status: int
+    headers: Mapping[str, str]
+
+    def chunks(self) -> AsyncIterator[bytes]: ...
+
+    async def read(self) -> bytes: ...
+
+
+class Transport(Protocol):
+    """The one door for outgoing HTTP (``egress.py``): deadline, byte cap, address check, no redirects.
+
+    Raises ``egress.TransportError`` carrying an ``Outcome`` for everything that is not an HTTP response.
+    """
+
+    async def send(self, request: WireRequest, *, deadline_seconds: float) -> WireResponse: ...
+
+    def stream(self, request: WireRequest, *, deadline_seconds: float) -> Any:
+        """An async context manager that yields a ``StreamingResponse``."""
+
+
+class Provider(Protocol):
+    """One vendor dialect. Values, not classes with state: one instance serves every call."""
+
+    key: str
+    version: str
+
+    def prepare(self, request: CompletionRequest, endpoint: EndpointConfig) -> WireRequest:
+        """Translate; pure. Every renamed, dropped, clamped or added parameter is listed in ``changes``."""
+
+    def parse(self, response: WireResponse) -> CompletionResult:
+        """Read a non-streamed response; pure; any bytes give a result, never an exception."""
+
+    async def complete(
+        self, request: CompletionRequest, *, endpoint: EndpointConfig, transport: Transport
+    ) -> CompletionResult:
+        """Send one request and return how it ended. No retries here: the engine owns the one retry budget."""

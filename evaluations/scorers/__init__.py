@@ -1,0 +1,1 @@
+"""Functions that judge one completion. No Django in this room."""

@@ -1,0 +1,1 @@
+"""Pure statistics. No Django in this room. Public surface: ``compute``."""
