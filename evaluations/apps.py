@@ -1,0 +1,13 @@
+from django.apps import AppConfig
+
+
+class EvaluationsConfig(AppConfig):
+    name = "evaluations"
+    verbose_name = "Evaluations"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from evaluations import checks  # noqa: F401 - registers the checks
+        from evaluations.celery_app import ensure_app
+
+        ensure_app()

@@ -1,0 +1,92 @@
+"""Settings of the engine with their defaults, and the measured settings of the embedded default.
+
+Public surface: ``setting``, ``SQLITE_OPTIONS``, ``embedded_broker``, ``CELERY_DEFAULTS``.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+DEFAULTS: dict[str, Any] = {
+    # Cap of a replay whose plan and starter name none.
+    "DEFAULT_BUDGET": (Decimal("25"), "USD"),
+    # A lost worker's work runs again this long after it last renewed its lease, plus one sweep.
+    "LEASE_SECONDS": 15,
+    "SWEEP_SECONDS": 5,
+    # Calls in one chunk: at the most this many, and about 20 s of work at the endpoint's pace.
+    "CHUNK_MAX_CALLS": 2000,
+    "CHUNK_DEFAULT_CALLS": 500,
+    # Attempts for one sample and arm before its failure is final; rate-limit waits do not count.
+    "MAX_ATTEMPTS": 4,
+    "RATE_LIMIT_PATIENCE_SECONDS": 600,
+    # In-flight calls get this long to end when a worker is told to stop.
+    "DRAIN_SECONDS": 15,
+    # Output tokens assumed for the reservation of a call that states no limit.
+    "ASSUMED_OUTPUT_TOKENS": 4096,
+}
+
+
+def setting(name: str) -> Any:
+    """``settings.PILOTS_<name>`` if the host sets it, else the default above; ``KeyError`` for an unknown name."""
+    from django.conf import settings
+
+    return getattr(settings, f"PILOTS_{name}", DEFAULTS[name])
+
+
+# WAL and IMMEDIATE: DEFERRED (Django's default) fails at once on a read-to-write upgrade, whatever the timeout.
+SQLITE_OPTIONS: dict[str, Any] = {
+    "transaction_mode": "IMMEDIATE",
+    "timeout": 30,
+    "init_command": (
+        "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA journal_size_limit=67108864;"
+        " PRAGMA temp_store=MEMORY; PRAGMA cache_size=-32000; PRAGMA foreign_keys=ON;"
+    ),
+}
+
+
+def embedded_broker(folder: Path) -> tuple[str, dict[str, Any]]:
+    """URL and transport options of a broker that needs no server: files in ``folder``.
+
+    It may lose a message; that costs at most one sweep, because the database row is the truth.
+    """
+    queue = folder / "queue"
+    control = folder / "control"
+    for path in (queue, control):
+        path.mkdir(parents=True, exist_ok=True)
+    return "filesystem://", {
+        "data_folder_in": str(queue),
+        "data_folder_out": str(queue),
+        "control_folder": str(control),
+        "polling_interval": 0.05,
+    }
+
+
+def celery_defaults() -> dict[str, Any]:
+    """What every worker of this engine runs with, in the bundled site and in a host's own Celery app alike."""
+    return {
+        "accept_content": ["json"],
+        "task_serializer": "json",
+        "result_serializer": "json",
+        "task_ignore_result": True,
+        "task_acks_late": True,
+        "task_reject_on_worker_lost": True,
+        "worker_prefetch_multiplier": 1,
+        "task_default_queue": "default",
+        "task_routes": {
+            "evaluations.tasks.work_on_run": {"queue": "replay"},
+            "evaluations.tasks.finish_run": {"queue": "scoring"},
+            "pilots.tasks.write_export": {"queue": "export"},
+        },
+        "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,
+        "worker_hijack_root_logger": False,
+        "beat_schedule": {
+            "sweep": {"task": "evaluations.tasks.sweep", "schedule": timedelta(seconds=setting("SWEEP_SECONDS"))},
+        },
+    }
+
+
+QUEUES = ("replay", "scoring", "export", "default")

@@ -1,0 +1,46 @@
+"""All tables of the engine."""
+
+from evaluations.models.audit import AuditEvent, AuditHead
+from evaluations.models.catalogue import Endpoint, ModelVersion, Price, Vendor
+from evaluations.models.plans import Plan, PlanVersion
+from evaluations.models.replays import Attempt, Chunk, Completion, CompletionContent, ReplayRun, RunArm
+from evaluations.models.samples import (
+    RecordedContent,
+    RecordedResponse,
+    Sample,
+    SampleContent,
+    SampleSet,
+    SampleSetMember,
+)
+from evaluations.models.scores import ComparisonRow, ScoreRow
+from evaluations.models.teams import BudgetMonth, DataAgreement, Membership, Team, Workload
+
+__all__ = [
+    "Attempt",
+    "AuditEvent",
+    "AuditHead",
+    "BudgetMonth",
+    "Chunk",
+    "ComparisonRow",
+    "Completion",
+    "CompletionContent",
+    "DataAgreement",
+    "Endpoint",
+    "Membership",
+    "ModelVersion",
+    "Plan",
+    "PlanVersion",
+    "Price",
+    "RecordedContent",
+    "RecordedResponse",
+    "ReplayRun",
+    "RunArm",
+    "Sample",
+    "SampleContent",
+    "SampleSet",
+    "SampleSetMember",
+    "ScoreRow",
+    "Team",
+    "Vendor",
+    "Workload",
+]

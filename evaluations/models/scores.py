@@ -1,0 +1,51 @@
+"""Stored scores, and the comparisons that a run ended with."""
+
+from __future__ import annotations
+
+from django.db import models
+
+from evaluations.enums import CriterionRole, Verdict
+from evaluations.models.fields import EnumField, one_of
+from evaluations.models.plans import PlanVersion
+from evaluations.models.replays import Completion, ReplayRun
+
+
+class ScoreRow(models.Model):
+    """A scorer's result for one completion. ``value`` is None where it could not judge: unscored is not zero."""
+
+    completion = models.ForeignKey(Completion, on_delete=models.CASCADE, related_name="scores")
+    key = models.CharField(max_length=80)  # the scorer's key in the plan
+    scorer = models.CharField(max_length=80)
+    scorer_version = models.CharField(max_length=40)
+    value = models.FloatField(null=True)
+    detail = models.CharField(max_length=300, blank=True)  # what was compared, or why it is unscored
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["completion", "key", "scorer_version"], name="score_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.key} of {self.completion}"
+
+
+class ComparisonRow(models.Model):
+    """One criterion of a plan version as read at a run's end; the fields are those of the run document."""
+
+    run = models.ForeignKey(ReplayRun, on_delete=models.CASCADE, related_name="comparisons")
+    plan_version = models.ForeignKey(PlanVersion, on_delete=models.PROTECT, related_name="comparisons")
+    position = models.PositiveSmallIntegerField()  # order of the criteria in the plan
+    metric = models.CharField(max_length=80)
+    role = EnumField(CriterionRole)
+    verdict = EnumField(Verdict)
+    document = models.JSONField()
+
+    class Meta:
+        ordering = ["run", "position"]
+        constraints = [
+            models.UniqueConstraint(fields=["run", "position"], name="comparison_once"),
+            one_of("verdict", Verdict, "comparison_verdict_known"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.metric} of {self.run}"

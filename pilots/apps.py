@@ -1,0 +1,10 @@
+from django.apps import AppConfig
+
+
+class PilotsConfig(AppConfig):
+    name = "pilots"
+    verbose_name = "Pilots"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from pilots import receivers  # noqa: F401 - connects the engine's signal

@@ -1,0 +1,25 @@
+"""Settings of the pilots app with their defaults. Public surface: ``setting``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+DEFAULTS: dict[str, Any] = {
+    # Days after a cutover on which somebody confirms what the workload runs on.
+    "FOLLOW_UP_DAYS": (30, 60, 90, 180, 365),
+    # No confirmation this long past a due follow-up: lost to follow-up.
+    "LOST_AFTER_DAYS": 60,
+    # Days at which retention is read.
+    "RETENTION_DAYS": (30, 90, 180, 365),
+    # Fewer at risk: the percentage is withheld.
+    "MIN_AT_RISK": 5,
+    # A cutover this close before an unannounced shutdown counts as forced.
+    "FORCED_WITHIN_DAYS": 30,
+}
+
+
+def setting(name: str) -> Any:
+    """``settings.PILOTS_<name>`` if the host sets it, else the default above; ``KeyError`` for an unknown name."""
+    from django.conf import settings
+
+    return getattr(settings, f"PILOTS_{name}", DEFAULTS[name])

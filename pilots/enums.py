@@ -1,0 +1,134 @@
+"""The closed lists of the pilots app. Plain enums, as in the engine."""
+
+from __future__ import annotations
+
+from evaluations.enums import Choice
+
+
+class PilotStatus(Choice):
+    """A pilot's stage; the cached last value of its events."""
+
+    DRAFT = "draft", "draft"
+    PLANNED = "planned", "planned"
+    EVALUATING = "evaluating", "evaluating"
+    DECIDED = "decided", "decided"
+    RAMPING = "ramping", "ramping"
+    SWITCHED = "switched", "switched"
+    ALONGSIDE = "alongside", "alongside"
+    ROLLED_BACK = "rolled_back", "rolled back"
+    SUPERSEDED = "superseded", "moved to a third model"
+    ENDED = "ended", "workload ended"
+    DECLINED = "declined", "declined"
+    ABANDONED = "abandoned", "abandoned"
+
+
+class EventKind(Choice):
+    """What can happen to a pilot."""
+
+    OPENED = "opened", "opened"
+    PLANNED = "planned", "plan frozen"
+    EVALUATING = "evaluating", "replays started"
+    DECIDED = "decided", "decided"
+    APPROVED = "approved", "approved"
+    RAMP = "ramp", "traffic share changed"
+    CUTOVER = "cutover", "cutover"
+    FOLLOW_UP = "follow_up", "follow-up"
+    ROLLBACK = "rollback", "rollback"
+    SUPERSEDED = "superseded", "moved to a third model"
+    ENDED = "ended", "workload ended"
+    DECLINED = "declined", "declined"
+    ABANDONED = "abandoned", "abandoned"
+    ALONGSIDE = "alongside", "running alongside"
+    CLOSED = "closed", "closed"
+    CORRECTED = "corrected", "correction"
+
+
+class Reason(Choice):
+    """Why a workload went back."""
+
+    QUALITY = "quality", "quality"
+    SAFETY = "safety", "safety"
+    REFUSALS = "refusals", "refusals"
+    LATENCY = "latency", "latency"
+    RELIABILITY = "reliability", "reliability"
+    COST = "cost", "cost"
+    QUOTA = "quota", "quota"
+    INTEGRATION = "integration", "integration"
+    COMPLIANCE = "compliance", "compliance"
+    CONTRACT = "contract", "contract"
+    USER_PREFERENCE = "user_preference", "user preference"
+    MODEL_CHANGED = "model_changed", "the model changed"
+    OTHER = "other", "other (see note)"
+    UNDER_INVESTIGATION = "under_investigation", "under investigation"
+    UNEXPLAINED = "unexplained", "unexplained"
+
+
+class Motive(Choice):
+    """Why the pilot was opened."""
+
+    QUALITY = "quality", "quality"
+    COST = "cost", "cost"
+    SPEED = "speed", "speed"
+    RISK = "risk", "risk"
+    CONTRACT = "contract", "contract"
+    RETIREMENT = "retirement", "retirement of the incumbent"
+
+
+class AttachmentKind(Choice):
+    REPLAY_RUN = "replay_run", "replay run"
+    INCIDENT = "incident", "incident"
+    INVOICE = "invoice", "invoice"
+    URL = "url", "link"
+    NOTE = "note", "note"
+
+
+class SpellEnd(Choice):
+    """How a period on the candidate ended."""
+
+    ROLLED_BACK = "rolled_back", "rolled back"
+    SUPERSEDED = "superseded", "moved to a third model"
+    ENDED = "ended", "workload ended"
+
+
+class SpellStatus(Choice):
+    """Where a period on the candidate stands today; the funnel counts these."""
+
+    STILL_SWITCHED = "still_switched", "still on it"
+    ROLLED_BACK = "rolled_back", "rolled back"
+    SUPERSEDED = "superseded", "moved to a third model"
+    ENDED = "ended", "workload ended"
+    IN_CONFLICT = "in_conflict", "in conflict"
+    LOST_TO_FOLLOW_UP = "lost_to_follow_up", "lost to follow-up"
+
+
+class KnownBy(Choice):
+    MEASURED = "measured", "measured in traffic"
+    DECLARED = "declared", "declared"
+
+
+class EventSource(Choice):
+    WEB = "web", "web"
+    API = "api", "API"
+    COMMAND = "command", "command"
+    IMPORT = "import", "import"
+    SYSTEM = "system", "system"
+
+
+class ClaimKind(Choice):
+    QUALITY = "quality", "quality"
+    COST = "cost", "cost"
+    SPEED = "speed", "speed"
+    RELIABILITY = "reliability", "reliability"
+    SAFETY = "safety", "safety"
+    PROVENANCE = "provenance", "provenance"
+
+
+class SlotState(Choice):
+    DUE = "due", "due"
+    STARTED = "started", "started"
+    SKIPPED = "skipped", "skipped"
+
+
+class Audience(Choice):
+    FULL = "full", "everything"
+    NO_CONTENT = "no-content", "without prompts and answers"

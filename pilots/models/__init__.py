@@ -1,0 +1,22 @@
+"""All tables of the pilots app."""
+
+from pilots.models.claims import Claim
+from pilots.models.exports import ExportFile
+from pilots.models.followups import FollowUp
+from pilots.models.history import EventAttachment, PilotEvent, Spell
+from pilots.models.pilots import Pilot
+from pilots.models.schedules import Schedule, ScheduleSlot
+from pilots.models.traffic import TrafficDay
+
+__all__ = [
+    "Claim",
+    "EventAttachment",
+    "ExportFile",
+    "FollowUp",
+    "Pilot",
+    "PilotEvent",
+    "Schedule",
+    "ScheduleSlot",
+    "Spell",
+    "TrafficDay",
+]
