@@ -1,0 +1,1 @@
+"""Everything that reads. Finished frozen dataclasses; nothing here writes."""

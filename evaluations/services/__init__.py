@@ -1,0 +1,1 @@
+"""Everything that writes. One door per state change: keyword-only, atomic, audited."""

@@ -1,0 +1,145 @@
+"""The audit chain. Public surface: ``Actor``, ``record``, ``verify``."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from django.db import transaction
+from django.db.models import F
+
+from evaluations.enums import AuditSource
+from evaluations.models import AuditEvent, AuditHead, Team
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AbstractUser
+
+# Every action that may appear in the chain, with its words for the page. An unknown name is a programming error.
+ACTIONS: dict[str, str] = {}
+
+
+def register_actions(actions: Mapping[str, str]) -> None:
+    """Add names with their presenters, for example ``{"pilot.cutover": "recorded the cutover of"}``."""
+    ACTIONS.update(actions)
+
+
+register_actions(
+    {
+        "team.created": "created team",
+        "team.changed": "changed team",
+        "data_agreement.agreed": "recorded the data agreement of",
+        "data_agreement.ended": "ended the data agreement of",
+        "catalogue.created": "added to the catalogue",
+        "catalogue.changed": "changed in the catalogue",
+        "workload.created": "created workload",
+        "workload.changed": "changed workload",
+        "sample_set.frozen": "froze sample set",
+        "plan.created": "drafted plan",
+        "plan.changed": "changed plan",
+        "plan.frozen": "froze plan",
+        "replay_run.created": "started",
+        "replay_run.cancelled": "cancelled",
+        "replay_run.resumed": "resumed",
+        "replay_run.ended": "saw the end of",
+        "sample.not_permitted": "refused to send samples of",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who acts, and through which door."""
+
+    name: str
+    source: AuditSource
+    user: AbstractUser | None = None
+
+    @classmethod
+    def person(cls, user: AbstractUser, source: AuditSource = AuditSource.WEB) -> Actor:
+        return cls(name=user.get_username(), source=source, user=user)
+
+    @classmethod
+    def command(cls, name: str) -> Actor:
+        return cls(name=f"manage.py {name}", source=AuditSource.COMMAND)
+
+    @classmethod
+    def task(cls, name: str) -> Actor:
+        return cls(name=name, source=AuditSource.TASK)
+
+
+def record(
+    *,
+    by: Actor,
+    at: datetime,
+    action: str,
+    object_type: str,
+    object_id: object,
+    object_label: str,
+    team: Team | None = None,
+    data: Mapping[str, Any] | None = None,
+) -> AuditEvent:
+    """Add one link to the chain, inside the caller's transaction: no audit row, no change.
+
+    Raises ``KeyError`` for an unregistered action and ``RuntimeError`` outside a transaction.
+    """
+    ACTIONS[action]
+    if not transaction.get_connection().in_atomic_block:
+        raise RuntimeError("an audit event belongs to the transaction of the change it records")
+    # Moving the head first takes its row lock: links are added one after the other on every database.
+    AuditHead.objects.filter(pk=1).update(sequence=F("sequence") + 1)
+    head = AuditHead.objects.get(pk=1)
+    event = AuditEvent(
+        sequence=head.sequence,
+        at=at,
+        actor=by.name[:200],
+        source=by.source,
+        action=action,
+        team=team.slug if team else "",
+        object_type=object_type,
+        object_id=str(object_id),
+        object_label=object_label[:200],
+        data=dict(data or {}),
+        previous_hash=head.hash,
+    )
+    event.hash = link_hash(event)
+    event.save(force_insert=True)
+    AuditHead.objects.filter(pk=1).update(hash=event.hash)
+    return event
+
+
+def link_hash(event: AuditEvent) -> str:
+    """sha256 over the row's content in canonical JSON, the previous hash included."""
+    content = [
+        event.sequence,
+        event.at.astimezone(UTC).isoformat(timespec="microseconds"),
+        event.actor,
+        str(event.source),
+        event.action,
+        event.team,
+        event.object_type,
+        event.object_id,
+        event.object_label,
+        event.data,
+        event.previous_hash,
+    ]
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def verify() -> str | None:
+    """None if every link holds; else one sentence naming the first that does not."""
+    previous, expected = "0" * 64, 1
+    for event in AuditEvent.objects.order_by("sequence").iterator(chunk_size=2000):
+        if event.sequence != expected:
+            return f"audit event {expected} is missing"
+        if event.previous_hash != previous or event.hash != link_hash(event):
+            return f"audit event {event.sequence} was changed"
+        previous, expected = event.hash, expected + 1
+    head = AuditHead.objects.get(pk=1)
+    if (head.sequence, head.hash) != (expected - 1, previous):
+        return f"the chain ends at {expected - 1}, its head says {head.sequence}"
+    return None
