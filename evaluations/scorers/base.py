@@ -1,4 +1,7 @@
-"""What a scorer is. Public surface: ``Answer``, ``Scored``, ``Unscored``, ``Score``, ``ScorerConfigError``, ``Scorer``."""
+"""What a scorer is.
+
+Public surface: ``Answer``, ``Scored``, ``Unscored``, ``Score``, ``ScorerConfigError``, ``Scorer``.
+"""
 
 from __future__ import annotations
 
