@@ -18,7 +18,8 @@ class JsonField:
     """``{field, compare: exact | numeric | json}``: the named field of the reply equals the reference.
 
     The field is that of the first complete JSON object of the reply, failing that the first ``"field": value``; a reply
-    without it fails. A reference that is itself an object with the field is read the same way.
+    without it fails. A reference that is itself an object with the field is read the same way; for ``json`` an object
+    without it is the value to equal.
     """
 
     key = "json_field"
@@ -33,10 +34,10 @@ class JsonField:
 
     def score(self, answer: Answer, config: Mapping[str, Any]) -> Score:
         field = config["field"]
-        expected = _reference(answer.reference, field)
+        compare = choice(config, "compare", _COMPARE)
+        expected = _reference(answer.reference, field, compare)
         if expected is None:
             return Unscored("no_reference")
-        compare = choice(config, "compare", _COMPARE)
         if compare == "numeric" and first_number(expected) is None:
             return Unscored("reference_not_numeric")
         given = find_field(answer.text, field)
@@ -45,10 +46,10 @@ class JsonField:
         return verdict(_equal(given, expected, compare), f"{shown(given)} against {shown(expected)}")
 
 
-def _reference(reference: Any, field: str) -> Any:
+def _reference(reference: Any, field: str, compare: str) -> Any:
     """The value that the field should have; ``None`` when the sample does not say."""
     if isinstance(reference, Mapping):
-        return reference.get(field)
+        return reference.get(field, reference if compare == "json" else None)
     if isinstance(reference, str):
         inner = find_field(reference, field)
         return reference if inner is MISSING else inner

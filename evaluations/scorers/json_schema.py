@@ -12,7 +12,7 @@ from typing import Any
 import referencing
 import referencing.exceptions
 import referencing.jsonschema
-from jsonschema import Draft202012Validator, SchemaError, ValidationError
+from jsonschema import Draft202012Validator, FormatChecker, SchemaError, ValidationError
 from jsonschema.validators import extend
 
 from evaluations.scorers.base import Answer, Score, ScorerConfigError, Unscored
@@ -44,9 +44,8 @@ class JsonSchema:
             raise ScorerConfigError("'schema' must be a JSON Schema object")
         text = _serialised(schema)
         try:
-            Draft202012Validator.check_schema(
-                schema, format_checker=None
-            )  # patterns are checked below, by our own rules
+            # Formats are not checked: patterns have rules of their own below.
+            Draft202012Validator.check_schema(schema, format_checker=FormatChecker(()))
         except SchemaError as error:
             raise ScorerConfigError(f"'schema' is not a valid JSON Schema: {error.message[:200]}") from None
         _refuse_unsafe(schema)

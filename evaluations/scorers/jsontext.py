@@ -1,6 +1,7 @@
 """Finding JSON in a model's reply.
 
-Public surface: ``loads``, ``first_object``, ``find_field``, ``same``, ``MISSING``; ``children``, ``too_deep``, ``DEEPEST``.
+Public surface: ``loads``, ``first_object``, ``find_field``, ``same``, ``MISSING`` and the limits ``too_deep``,
+``children``, ``DEEPEST``.
 
 Everything here takes linear time and never raises on any text: replies are written by machines that nobody controls.
 """
