@@ -1,12 +1,13 @@
 """What a provider is: the translation between one neutral request and one vendor's HTTP dialect.
 
 Public surface: ``CompletionRequest``, ``EndpointConfig``, ``WireRequest``, ``WireResponse``, ``Transport``, ``Usage``,
-``Timing``, ``ParameterChange``, ``CompletionResult`` and the ``Provider`` protocol.
+``Timing``, ``RateHint``, ``ParameterChange``, ``CompletionResult`` and the ``Provider`` protocol.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -47,7 +48,7 @@ class ParameterChange:
     """A request parameter that did not reach the vendor as it was captured."""
 
     parameter: str
-    action: Literal["renamed", "dropped", "clamped", "added"]
+    action: Literal["renamed", "dropped", "clamped", "added", "replaced"]
     detail: str = ""
 
 
@@ -97,6 +98,18 @@ class Timing:
 
 
 @dataclass(frozen=True, slots=True)
+class RateHint:
+    """What the rate-limit headers of one response said. ``None`` = not said; vendors send -1 for the same."""
+
+    requests_limit: int | None = None
+    requests_remaining: int | None = None
+    requests_reset_s: float | None = None  # seconds until the allowance is full again
+    tokens_limit: int | None = None
+    tokens_remaining: int | None = None
+    tokens_reset_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class CompletionResult:
     """How one call ended: an answer or a named failure. Never an exception."""
 
@@ -112,6 +125,7 @@ class CompletionResult:
     http_status: int | None = None
     error: str | None = None  # short and free of credentials
     retry_after_seconds: float | None = None
+    rate: RateHint | None = None  # None: the response carried no rate-limit headers
     changes: tuple[ParameterChange, ...] = ()
 
 
@@ -134,8 +148,10 @@ class Transport(Protocol):
 
     async def send(self, request: WireRequest, *, deadline_seconds: float) -> WireResponse: ...
 
-    def stream(self, request: WireRequest, *, deadline_seconds: float) -> Any:
-        """An async context manager that yields a ``StreamingResponse``."""
+    def stream(
+        self, request: WireRequest, *, deadline_seconds: float
+    ) -> AbstractAsyncContextManager[StreamingResponse]:
+        """The response as it arrives; the deadline runs until the context is left."""
 
 
 class Provider(Protocol):

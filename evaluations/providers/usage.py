@@ -1,0 +1,109 @@
+"""One token ledger for every vendor's usage object. Public surface: ``usage_from_raw``.
+
+The vendors count differently: OpenAI's and Gemini's input includes cache reads, Anthropic's excludes them; Gemini's
+``candidatesTokenCount`` excludes thoughts, everybody else's output includes reasoning. Sources: the vendors' SDK types.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from evaluations.providers.base import Usage
+from evaluations.providers.wirejson import count, obj
+
+_MAX_RAW_DEPTH = 6
+_NEUTRAL = tuple(field.name for field in fields(Usage) if field.name != "raw")
+
+
+def usage_from_raw(raw: Any) -> Usage:
+    """Read a usage object in the spelling of OpenAI (chat, responses), Anthropic, Gemini or ``Usage`` itself.
+
+    Counts that are absent, negative, not whole or beyond belief are ``None``; so is an input count that contradicts its
+    own cache counts. An unknown spelling gives a ``Usage`` with only ``raw``. Never raises.
+    """
+    if not isinstance(raw, Mapping) or not raw:
+        return Usage()
+    kept = raw if _depth(raw) <= _MAX_RAW_DEPTH else None
+    if any(key in raw for key in ("input_uncached", "output_total")):
+        return Usage(**{key: count(raw.get(key)) for key in _NEUTRAL}, raw=kept)
+    if any(key in raw for key in ("promptTokenCount", "candidatesTokenCount", "totalTokenCount")):
+        return _gemini(raw, kept)
+    if "prompt_tokens" in raw or "completion_tokens" in raw:
+        return _openai(raw, kept, "prompt_tokens", "completion_tokens")
+    if any(key in raw for key in ("cache_read_input_tokens", "cache_creation_input_tokens", "cache_creation")):
+        return _anthropic(raw, kept)
+    if "input_tokens" in raw or "output_tokens" in raw:
+        return _openai(raw, kept, "input_tokens", "output_tokens")
+    return Usage(raw=kept)
+
+
+def _openai(raw: Mapping[str, Any], kept: Mapping[str, Any] | None, prompt: str, completion: str) -> Usage:
+    inputs, outputs = obj(raw.get(f"{prompt}_details")), obj(raw.get(f"{completion}_details"))
+    read, write = count(inputs.get("cached_tokens")), count(inputs.get("cache_write_tokens"))
+    total = count(raw.get(completion))
+    # "thinking_tokens" is Anthropic's word; its objects without cache counts are read here.
+    reasoning = _first(count(outputs.get("reasoning_tokens")), count(outputs.get("thinking_tokens")))
+    return Usage(
+        input_uncached=_minus(count(raw.get(prompt)), read, write),
+        cache_read=read,
+        cache_write=write,
+        output_total=total,
+        output_visible=None if reasoning is None else _minus(total, reasoning),
+        reasoning=reasoning,
+        raw=kept,
+    )
+
+
+def _anthropic(raw: Mapping[str, Any], kept: Mapping[str, Any] | None) -> Usage:
+    split = obj(raw.get("cache_creation"))
+    by_lifetime = [value for value in (count(item) for item in split.values()) if value is not None]
+    total = count(raw.get("output_tokens"))
+    thinking = count(obj(raw.get("output_tokens_details")).get("thinking_tokens"))
+    return Usage(
+        input_uncached=count(raw.get("input_tokens")),
+        cache_read=count(raw.get("cache_read_input_tokens")),
+        cache_write=_first(count(raw.get("cache_creation_input_tokens")), sum(by_lifetime) if by_lifetime else None),
+        output_total=total,
+        output_visible=None if thinking is None else _minus(total, thinking),
+        reasoning=thinking,
+        raw=kept,
+    )
+
+
+def _gemini(raw: Mapping[str, Any], kept: Mapping[str, Any] | None) -> Usage:
+    """Thoughts are billed as output and tool-use prompts as input, and neither is inside the count beside it."""
+    read, thoughts = count(raw.get("cachedContentTokenCount")), count(raw.get("thoughtsTokenCount"))
+    prompt, visible = _minus(count(raw.get("promptTokenCount")), read), count(raw.get("candidatesTokenCount"))
+    tool_use = count(raw.get("toolUsePromptTokenCount"))
+    return Usage(
+        input_uncached=None if prompt is None else prompt + (tool_use or 0),
+        cache_read=read,
+        output_total=None if visible is None and thoughts is None else (visible or 0) + (thoughts or 0),
+        output_visible=visible,
+        reasoning=thoughts,
+        raw=kept,
+    )
+
+
+def _minus(total: int | None, *parts: int | None) -> int | None:
+    """What is left of ``total``; unknown when the parts are more than the whole."""
+    if total is None:
+        return None
+    left = total - sum(part or 0 for part in parts)
+    return left if left >= 0 else None
+
+
+def _first(*values: int | None) -> int | None:
+    return next((value for value in values if value is not None), None)
+
+
+def _depth(value: Any) -> int:
+    """How deeply ``value`` is nested, counted no further than needed: what is kept must not break a later dump."""
+    depth, level = 0, [value]
+    while level and depth <= _MAX_RAW_DEPTH:
+        depth += 1
+        inner = [list(item.values()) if isinstance(item, Mapping) else item for item in level]
+        level = [x for item in inner if isinstance(item, list) for x in item if isinstance(x, (Mapping, list))]
+    return depth
