@@ -11,7 +11,7 @@ import pytest
 
 # Before the settings are imported: a test never touches the developer's own data.
 os.environ["PILOTS_DATA_DIR"] = tempfile.mkdtemp(prefix="pilots-test-")
-os.environ["PILOTS_SECRET_KEY"] = "only for tests"  # noqa: S105
+os.environ["PILOTS_SECRET_KEY"] = "only for tests"
 os.environ["PILOTS_EGRESS_ALLOW"] = "127.0.0.0/8"
 os.environ.setdefault("EMAIL_URL", "memorymail://")
 

@@ -1,0 +1,1 @@
+"""The asynchronous core of a replay. No Django in this room."""

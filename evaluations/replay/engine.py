@@ -1,0 +1,276 @@
+"""One chunk of calls in one event loop: intent row before each call, result after it, both by group commit.
+
+Public surface: ``Work``, ``Intent``, ``Settlement``, ``Answer``, ``Ledger``, ``RetryRule``, ``ChunkEnd`` and
+``run_chunk``.
+The engine knows providers and a ledger; it knows no database and no Celery.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Protocol, TypeVar
+
+from evaluations.enums import RETRIED, STOPS_ARM, Outcome
+from evaluations.providers.base import CompletionRequest, CompletionResult, EndpointConfig, Provider, Transport
+from evaluations.replay.pacing import Pace, backoff_seconds
+
+T = TypeVar("T")
+
+TICK_SECONDS = 0.2
+SHARE_EVERY_TICKS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One sample to be answered by one arm. ``attempts`` = calls already sent for it, by this worker or a lost one."""
+
+    sample_id: int
+    position: int
+    repeat: int
+    request: CompletionRequest
+    attempts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """The decision to send attempt ``number`` for ``work``; committed before the call."""
+
+    work: Work
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """How the attempt of ``intent`` ended. ``final``: it is the arm's answer to that sample."""
+
+    intent: Intent
+    result: CompletionResult
+    final: bool
+
+
+class Answer(Enum):
+    """What the ledger says to an intent."""
+
+    GO = auto()
+    BUDGET = auto()  # the cap would be passed
+    NOT_PERMITTED = auto()  # the data agreement does not list this vendor, region or purpose
+    LEASE_LOST = auto()  # another worker has the chunk now
+    STOPPED = auto()  # the run was cancelled or has ended
+
+
+class Ledger(Protocol):
+    """Where intents and results are kept. Called from one thread, never concurrently; may block and retry."""
+
+    def commit(self, intents: Sequence[Intent], settlements: Sequence[Settlement]) -> Sequence[Answer]:
+        """Store both in one transaction and renew the lease; one answer an intent, in order."""
+
+    def workers_on_endpoint(self) -> int:
+        """How many workers, this one included, call the endpoint now."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetryRule:
+    max_attempts: int = 4  # for one sample and arm, over all workers; waits for a rate limit do not count
+    rate_limit_patience_seconds: float = 600.0
+
+
+class ChunkEnd(Enum):
+    """Why a chunk's loop ended."""
+
+    DONE = auto()
+    BUDGET = auto()
+    LEASE_LOST = auto()
+    STOPPED = auto()  # the run ended, or the process is told to stop: the rest is left for somebody else
+    ARM_STOPPED = auto()  # auth, model_gone or quota_exhausted
+
+
+_END_OF = {
+    Answer.BUDGET: ChunkEnd.BUDGET,
+    Answer.LEASE_LOST: ChunkEnd.LEASE_LOST,
+    Answer.STOPPED: ChunkEnd.STOPPED,
+}
+
+
+@dataclass
+class _GroupCommit:
+    """Collects intents and settlements and commits them together, as soon as the previous commit returned."""
+
+    ledger: Ledger
+    _executor: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "ledger"))
+    _intents: list[tuple[Intent, asyncio.Future[Answer]]] = field(default_factory=list)
+    _settlements: list[Settlement] = field(default_factory=list)
+    _wake: asyncio.Event = field(default_factory=asyncio.Event)
+    _closing: bool = False
+
+    async def intend(self, intent: Intent) -> Answer:
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._intents.append((intent, future))
+        self._wake.set()
+        return await future
+
+    def settle(self, settlement: Settlement) -> None:
+        self._settlements.append(settlement)
+        self._wake.set()
+
+    async def pump(self, *, heartbeat_seconds: float) -> None:
+        """Run until ``close``; an empty commit now and then renews the lease while calls are in flight."""
+        loop = asyncio.get_running_loop()
+        while not (self._closing and not self._intents and not self._settlements):
+            try:
+                async with asyncio.timeout(heartbeat_seconds):
+                    await self._wake.wait()
+            except TimeoutError:
+                pass
+            self._wake.clear()
+            intents, self._intents = self._intents, []
+            settlements, self._settlements = self._settlements, []
+            try:
+                answers = await loop.run_in_executor(
+                    self._executor, self.ledger.commit, [intent for intent, _ in intents], settlements
+                )
+            except BaseException as error:
+                for _, future in intents:
+                    if not future.done():
+                        future.set_exception(error)
+                raise
+            for (_, future), answer in zip(intents, answers, strict=True):
+                if not future.done():
+                    future.set_result(answer)
+
+    def close(self) -> None:
+        self._closing = True
+        self._wake.set()
+
+    def shut_down(self) -> None:
+        self._executor.shutdown()
+
+    async def in_ledger_thread(self, function: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._executor, function)
+
+
+@dataclass
+class _Chunk:
+    provider: Provider
+    endpoint: EndpointConfig
+    transport: Transport
+    commits: _GroupCommit
+    pace: Pace
+    retry: RetryRule
+    rng: random.Random
+    end: ChunkEnd = ChunkEnd.DONE
+
+    @property
+    def ended(self) -> bool:
+        return self.end is not ChunkEnd.DONE
+
+    def finish(self, end: ChunkEnd) -> None:
+        """No further calls; those in flight still end and are settled."""
+        if not self.ended:
+            self.end = end
+            self.pace.close()
+
+    async def caller(self, works: Iterator[Work]) -> None:
+        for work in works:
+            await self.answer(work)
+            if self.ended:
+                return
+
+    async def answer(self, work: Work) -> None:
+        """Call until there is an answer, the retry budget is used up, or the ledger says stop."""
+        loop = asyncio.get_running_loop()
+        number, failures, waited_since = work.attempts, work.attempts, loop.time()
+        while await self.pace.enter():
+            outcome, retry_after = Outcome.CANCELLED, None
+            try:
+                number += 1
+                intent = Intent(work, number)
+                reply = await self.commits.intend(intent)
+                if reply is not Answer.GO:
+                    if reply in _END_OF:
+                        self.finish(_END_OF[reply])
+                    return
+                result = await self.provider.complete(work.request, endpoint=self.endpoint, transport=self.transport)
+                outcome, retry_after = result.outcome, result.retry_after_seconds
+            finally:
+                self.pace.leave(outcome, retry_after_seconds=retry_after)
+            if outcome in STOPS_ARM:
+                self.commits.settle(Settlement(intent, result, final=False))
+                self.finish(ChunkEnd.ARM_STOPPED)
+                return
+            limited = outcome is Outcome.RATE_LIMITED
+            failures += not limited
+            again = outcome in RETRIED and (
+                loop.time() - waited_since < self.retry.rate_limit_patience_seconds
+                if limited
+                else failures < self.retry.max_attempts
+            )
+            self.commits.settle(Settlement(intent, result, final=not again))
+            if not again:
+                return
+            pause = backoff_seconds(number - work.attempts, rng=self.rng) if retry_after is None else retry_after
+            await self.pace.sleep(pause)
+
+
+async def run_chunk(
+    works: Iterable[Work],
+    *,
+    provider: Provider,
+    endpoint: EndpointConfig,
+    transport: Transport,
+    ledger: Ledger,
+    pace: Pace,
+    retry: RetryRule,
+    stopping: Callable[[], bool],
+    drain_seconds: float,
+    heartbeat_seconds: float,
+    finalise: Callable[[], None],
+    seed: int = 0,
+) -> ChunkEnd:
+    """Answer every work of a chunk; returns why it ended. Every call that was sent is settled or left as ``sent``.
+
+    ``stopping`` is asked before each call and while waiting; once true, calls in flight get ``drain_seconds``.
+    ``finalise`` runs last in the ledger's thread, for its connections.
+    """
+    commits = _GroupCommit(ledger)
+    chunk = _Chunk(provider, endpoint, transport, commits, pace, retry, random.Random(seed))  # noqa: S311
+    iterator = iter(works)
+    pump = asyncio.create_task(commits.pump(heartbeat_seconds=heartbeat_seconds))
+    callers = [asyncio.create_task(chunk.caller(iterator)) for _ in range(pace.max_concurrency)]
+    watch = asyncio.create_task(_watch(chunk, callers, stopping=stopping, drain_seconds=drain_seconds))
+    called = asyncio.gather(*callers, return_exceptions=True)
+    try:
+        await asyncio.wait([pump, called], return_when="FIRST_COMPLETED")
+        if pump.done():  # the ledger gave up: nothing more can be recorded, so nothing more is sent
+            called.cancel()
+            pump.result()
+        commits.close()
+        await pump
+        for problem in await called:
+            if isinstance(problem, Exception):
+                raise problem
+    finally:
+        watch.cancel()
+        await commits.in_ledger_thread(finalise)
+        commits.shut_down()
+    return chunk.end
+
+
+async def _watch(
+    chunk: _Chunk, callers: Sequence[asyncio.Task[None]], *, stopping: Callable[[], bool], drain_seconds: float
+) -> None:
+    """Keep this process's share of the endpoint current, and cut calls that outlast a stop."""
+    ticks = 0
+    while not stopping():
+        if ticks % SHARE_EVERY_TICKS == 0:
+            chunk.pace.share(await chunk.commits.in_ledger_thread(chunk.commits.ledger.workers_on_endpoint))
+        ticks += 1
+        await asyncio.sleep(TICK_SECONDS)
+    chunk.finish(ChunkEnd.STOPPED)
+    await asyncio.sleep(drain_seconds)
+    for task in callers:
+        task.cancel()
