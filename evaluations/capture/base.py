@@ -1,4 +1,7 @@
-"""What a reader yields. Public surface: ``CapturedSample``, ``CapturedResponse``, ``BadLine``, ``Reader``, ``CaptureError``."""
+"""What a reader yields.
+
+Public surface: ``CapturedSample``, ``CapturedResponse``, ``BadLine``, ``Reader``, ``CaptureError``.
+"""
 
 from __future__ import annotations
 

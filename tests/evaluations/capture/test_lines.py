@@ -72,7 +72,7 @@ def test_utf16_json_lines_are_refused(tmp_path):
         (b"[" * 100_000 + b"]" * 100_000, "", "nested deeper than 32 levels"),
         (b'{"a":1', "", "Input data was truncated"),
         (b"{'a':1}", "", "JSON is malformed: object keys must be strings (byte 1)"),
-        (b'{"a":1}{"b":2}', "", "JSON is malformed: trailing characters (byte 7)"),
+        (b'{"a":1}{"b":2}', "", "JSON is malformed: trailing characters (byte 8)"),
     ],
 )
 def test_values_no_database_can_take_are_refused_with_their_field(text, field, reason):

@@ -1,0 +1,203 @@
+"""CSV and XLSX: every cell stays the text it was. Public surface: ``read_table``, ``Tabular``.
+
+``NA``, ``007`` and 16-digit ids come back as written; real date cells of a workbook become ISO strings. The first
+non-empty row is the header; its names are trimmed and lower-cased, spaces become underscores.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
+from datetime import date, datetime, time
+from itertools import chain, count
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from evaluations.capture.base import BadLine, CapturedResponse, CapturedSample, CaptureError
+from evaluations.capture.chat import instant
+from evaluations.capture.lines import MAX_LINE_BYTES, FieldError, head, open_log
+from evaluations.capture.xlsx_guard import check_workbook
+
+SEGMENT = "segment:"
+_PHYSICAL_LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+\Z")
+_UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+
+Row = tuple[int, list[str]]
+
+
+def read_table(
+    path: Path, *, max_rows: int = 1_000_000, max_columns: int = 200
+) -> Iterator[tuple[int, dict[str, str]]]:
+    """Rows as (line number in the file, header name to cell text); short rows are filled with ''.
+
+    Streams CSV (``.gz`` too); an XLSX is held in memory within the limits of ``xlsx_guard``. Raises ``CaptureError``
+    naming file and line for everything that is not a well-formed table.
+    """
+    rows = _cells(path, max_rows, max_columns)
+    header: list[str] | None = None
+    kept = 0
+    for number, cells in rows:
+        while cells and not cells[-1].strip():
+            cells.pop()
+        if not cells:
+            continue
+        if len(cells) > max_columns:
+            raise CaptureError(f"{path.name}: line {number}: {len(cells)} columns, at most {max_columns} are read")
+        if header is None:
+            header = _header(path, number, cells)
+            continue
+        if len(cells) > len(header):
+            raise CaptureError(f"{path.name}: line {number}: {len(cells)} cells under {len(header)} column names")
+        kept += 1
+        if kept > max_rows:
+            raise CaptureError(f"{path.name}: line {number}: more than {max_rows} rows")
+        cells += [""] * (len(header) - len(cells))
+        yield number, {name: cell for name, cell in zip(header, cells, strict=True) if name}
+    if header is None:
+        raise CaptureError(f"{path.name}: the file is empty")
+
+
+def _header(path: Path, number: int, cells: list[str]) -> list[str]:
+    names = ["_".join(cell.lower().split()) for cell in cells]
+    named = [name for name in names if name]
+    for name in named:
+        if named.count(name) > 1:
+            raise CaptureError(f"{path.name}: line {number}: the column {name!r} occurs more than once")
+    return names
+
+
+def _cells(path: Path, max_rows: int, max_columns: int) -> Iterator[Row]:
+    start = head(path, 512)
+    if not start:
+        raise CaptureError(f"{path.name}: the file is empty")
+    if start.startswith((b"PK", b"\xd0\xcf\x11\xe0")) or path.suffix.lower() in (".xlsx", ".xlsm", ".xls"):
+        check_workbook(path, max_rows=max_rows, max_columns=max_columns)
+        return _workbook_rows(path)
+    if start.lstrip().lower().startswith((b"<html", b"<!doctype", b"<?xml")):
+        raise CaptureError(f"{path.name}: is a web page or XML file, not a table")
+    return _csv_rows(path)
+
+
+def _workbook_rows(path: Path) -> Iterator[Row]:
+    """Rows of the first visible sheet."""
+    from python_calamine import CalamineError, CalamineWorkbook, SheetVisibleEnum
+
+    try:
+        workbook = CalamineWorkbook.from_path(path)
+        visible = [sheet.name for sheet in workbook.sheets_metadata if sheet.visible == SheetVisibleEnum.Visible]
+        if not visible:
+            raise CaptureError(f"{path.name}: the workbook has no visible sheet")
+        for number, row in enumerate(workbook.get_sheet_by_name(visible[0]).iter_rows(), 1):
+            yield number, [_cell_text(cell) for cell in row]
+    except CalamineError as error:
+        raise CaptureError(f"{path.name}: damaged workbook ({error})") from error
+
+
+def _cell_text(cell: Any) -> str:
+    if isinstance(cell, str):
+        return cell
+    if isinstance(cell, bool):
+        return "TRUE" if cell else "FALSE"
+    if isinstance(cell, float):
+        return str(int(cell)) if cell.is_integer() else repr(cell)
+    if isinstance(cell, datetime | date | time):
+        return cell.isoformat()
+    return str(cell)  # durations, as [h]:mm:ss
+
+
+def _csv_rows(path: Path) -> Iterator[Row]:
+    csv.field_size_limit(MAX_LINE_BYTES)
+    with open_log(path) as stream, closing(_text_lines(path, stream)) as source:
+        first = next(source, "")
+        reader = csv.reader(chain([first], source), delimiter=_delimiter(first), strict=True)
+        start = 1
+        try:
+            for cells in reader:
+                yield start, cells
+                start = reader.line_num + 1
+        except csv.Error as error:
+            open_quote = "unexpected end of data" in str(error) or "field larger" in str(error)
+            reason = "a quoted cell that starts here is never closed" if open_quote else str(error)
+            raise CaptureError(f"{path.name}: line {start}: {reason}") from error
+
+
+def _delimiter(header: str) -> str:
+    """The one of comma, semicolon and tab that occurs most often outside quotes."""
+    bare = re.sub(r'"[^"]*"', "", header)
+    return max(",;\t", key=bare.count)
+
+
+def _text_lines(path: Path, stream: BinaryIO) -> Generator[str, None, None]:
+    """Decoded lines, each with its end (LF, CRLF or CR); UTF-8, or UTF-16 with a byte order mark."""
+    if head(path, 2) not in _UTF16_MARKS:
+        yield from _checked_lines(path, lambda: stream.readline(MAX_LINE_BYTES).decode("utf-8"))
+        return
+    text = io.TextIOWrapper(stream, encoding="utf-16", newline="\n")
+    try:
+        yield from _checked_lines(path, lambda: text.readline(MAX_LINE_BYTES))
+    finally:
+        text.detach()  # whoever opened the stream closes it
+
+
+def _checked_lines(path: Path, read_line: Callable[[], str]) -> Iterator[str]:
+    for number in count(1):
+        try:
+            line = read_line()
+        except UnicodeDecodeError as error:
+            found = f"byte {error.object[error.start]:#04x} is not {error.encoding.upper()}"
+            raise CaptureError(f"{path.name}: line {number}: {found}; save the file as CSV UTF-8") from error
+        if not line:
+            return
+        if len(line) >= MAX_LINE_BYTES:
+            raise CaptureError(f"{path.name}: line {number}: longer than 8 MB")
+        if "\0" in line:
+            raise CaptureError(f"{path.name}: line {number}: contains a NUL character")
+        if number == 1:
+            line = line.removeprefix("\ufeff")
+        yield from _PHYSICAL_LINE.findall(line) if "\r" in line else (line,)
+
+
+class Tabular:
+    """A row a sample: ``prompt`` and optional ``id, system, reference, response, cluster, occurred_at, segment:*``."""
+
+    key = "tabular"
+    version = "1"
+    label = "Table with a prompt column (CSV, XLSX)"
+
+    def recognises(self, head: bytes, name: str) -> bool:
+        if head.startswith(b"PK") or name.lower().endswith((".xlsx", ".xls", ".xlsm")):
+            return True
+        encoding = "utf-16" if head[:2] in _UTF16_MARKS else "utf-8-sig"
+        first = head.decode(encoding, "replace").lstrip().splitlines()[:1]
+        return bool(first) and "prompt" in re.split(r"[,;\t]", first[0].lower().replace('"', "").replace(" ", ""))
+
+    def read(self, path: Path, *, requests: Path | None = None) -> Iterator[CapturedSample | BadLine]:
+        for line, row in read_table(path):
+            if "prompt" not in row:
+                raise CaptureError(f"{path.name}: has no column called 'prompt' (found: {', '.join(row)})")
+            try:
+                yield _sample(line, row)
+            except FieldError as error:
+                yield BadLine(line, error.field, error.reason)
+
+
+def _sample(line: int, row: dict[str, str]) -> CapturedSample:
+    prompt, answer = row["prompt"], row.get("response", "")
+    if not prompt.strip() and not answer.strip():
+        raise FieldError("prompt", "is empty, and there is no response either")
+    system = row.get("system", "")
+    messages = [{"role": "system", "content": system}] if system.strip() else []
+    messages.append({"role": "user", "content": prompt})
+    return CapturedSample(
+        line=line,
+        external_id=row.get("id") or None,
+        request={"messages": messages} if prompt.strip() else None,
+        occurred_at=instant(row.get("occurred_at"), "occurred_at"),
+        cluster=row.get("cluster") or None,
+        segments={name.removeprefix(SEGMENT): cell for name, cell in row.items() if name.startswith(SEGMENT) and cell},
+        reference=row.get("reference") or None,
+        response=CapturedResponse(text=answer) if answer.strip() else None,
+    )
