@@ -1,1 +1,8 @@
-"""Pure statistics. No Django in this room. Public surface: ``compute``."""
+"""Pure statistics. No Django in this room. Public surface: ``compute`` and ``StatisticsError`` for callers with JSON; the product
+calls the typed functions of the modules (``paired``, ``sequential``, ``noninferiority``, ``survival``, ...).
+"""
+
+from evaluations.statistics.compute import compute
+from evaluations.statistics.results import StatisticsError
+
+__all__ = ["StatisticsError", "compute"]

@@ -1,0 +1,63 @@
+"""When the sample is not the production mix, or not paired: ``stratified_mean``, ``cuped``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from evaluations.statistics.inputs import flags, number, same_length, vector
+from evaluations.statistics.results import Cuped, StatisticsError, StratifiedMean
+
+
+def stratified_mean(strata: Sequence[tuple[float, ArrayLike]]) -> StratifiedMean:
+    """Mean difference at the production mix (Cochran 1977, section 5.4), strata as (weight, differences).
+
+    Weights are normalised; the se comes from the variances within strata and is None when a weighted stratum has a
+    single row (merge it). Raises ``StatisticsError`` on an empty stratum and on weights that are negative or all 0.
+    """
+    weights = vector("weight", [number("weight", weight) for weight, _ in strata])
+    samples = [vector("diff", rows) for _, rows in strata]
+    if weights.min() < 0 or weights.sum() == 0:
+        raise StatisticsError("weights must not be negative, nor all 0")
+    weights = weights / weights.sum()
+    variance: float | None = 0.0
+    for weight, rows in zip(weights.tolist(), samples, strict=True):
+        if weight == 0:
+            continue
+        if len(rows) < 2:
+            variance = None
+            break
+        variance += weight**2 * float(rows.var(ddof=1)) / len(rows)
+    return StratifiedMean(
+        diff=float(weights @ np.array([rows.mean() for rows in samples])),
+        se=None if variance is None else math.sqrt(variance),
+        unweighted=float(np.concatenate(samples).mean()),
+    )
+
+
+def cuped(*, outcome: ArrayLike, covariate: ArrayLike, candidate: ArrayLike) -> Cuped:
+    """Difference between two unpaired arms, adjusted for a covariate from before the split.
+
+    Regression on arm, centred covariate and their product (Lin 2013, Ann Appl Stat 7:295), HC2 standard error. All
+    lists have one length; ``candidate`` is 0 or 1. Raises ``StatisticsError`` under 3 units an arm, and when an arm's
+    covariate does not vary while the other's does.
+    """
+    y, x = vector("outcome", outcome), vector("covariate", covariate)
+    arm = flags("candidate", candidate)
+    same_length(outcome=y, covariate=x, candidate=arm)
+    if min(arm.sum(), (~arm).sum()) < 3:
+        raise StatisticsError("each arm needs at least 3 units")
+    centred = x - x.mean()
+    design = np.column_stack([np.ones(len(y)), arm, centred, centred * arm])
+    if np.ptp(x) == 0:
+        design = design[:, :2]
+    if np.linalg.matrix_rank(design) < design.shape[1]:
+        raise StatisticsError("the covariate does not vary in one of the arms")
+
+    import statsmodels.api as sm  # type: ignore[import-untyped]
+
+    fit = sm.OLS(y, design).fit(cov_type="HC2")
+    return Cuped(diff=float(fit.params[1]), se=float(fit.bse[1]), raw_diff=float(y[arm].mean() - y[~arm].mean()))
