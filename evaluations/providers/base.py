@@ -14,6 +14,7 @@ from typing import Any, Literal, Protocol
 from evaluations.enums import FinishReason, Outcome
 
 JSON = dict[str, Any]
+Action = Literal["renamed", "dropped", "clamped", "added", "replaced"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ class ParameterChange:
     """A request parameter that did not reach the vendor as it was captured."""
 
     parameter: str
-    action: Literal["renamed", "dropped", "clamped", "added", "replaced"]
+    action: Action
     detail: str = ""
 
 

@@ -17,7 +17,7 @@ from evaluations.providers.base import (
 )
 from evaluations.providers.http import Assembler, HttpProvider
 from evaluations.providers.openai_chat import ChatAssembler, read_chat, rename_output_limit
-from evaluations.providers.requests import api_key, drop, merged_body, post
+from evaluations.providers.requests import authorization, drop, merged_body, post
 from evaluations.providers.wirejson import items, obj
 
 _DOCUMENTED = frozenset({"messages", "max_completion_tokens", "tools", "reasoning_display"})
@@ -36,7 +36,7 @@ class MAIChat(HttpProvider):
         if endpoint.stream:
             body["stream"] = True
         url = f"{endpoint.base_url.rstrip('/')}/mai/v1/chat/completions"
-        return post(url, api_key(endpoint, "api-key"), body, stream=endpoint.stream, changes=changes)
+        return post(url, authorization(endpoint, "api-key"), body, stream=endpoint.stream, changes=changes)
 
     def read_body(self, body: JSON) -> CompletionResult | None:
         return read_chat(body)

@@ -19,7 +19,7 @@ from evaluations.providers.base import (
     WireRequest,
 )
 from evaluations.providers.http import Assembler, HttpProvider
-from evaluations.providers.requests import bearer, merged_body, post
+from evaluations.providers.requests import authorization, merged_body, post
 from evaluations.providers.sse import Event
 from evaluations.providers.usage import usage_from_raw
 from evaluations.providers.wirejson import decode, items, obj, text
@@ -30,20 +30,26 @@ class OpenAIChat(HttpProvider):
     version = "1"
 
     def prepare(self, request: CompletionRequest, endpoint: EndpointConfig) -> WireRequest:
-        body, changes = merged_body(request, endpoint)
-        if (field := endpoint.options.get("output_limit_field")) is not None:
-            rename_output_limit(body, changes, field)
-        body["model"] = endpoint.wire_model
-        if endpoint.stream:
-            body |= {"stream": True, "stream_options": {"include_usage": True}}
+        body, changes = chat_body(request, endpoint)
         url = f"{endpoint.base_url.rstrip('/')}/chat/completions"
-        return post(url, bearer(endpoint), body, stream=endpoint.stream, changes=changes)
+        return post(url, authorization(endpoint), body, stream=endpoint.stream, changes=changes)
 
     def read_body(self, body: JSON) -> CompletionResult | None:
         return read_chat(body)
 
     def assembler(self) -> Assembler:
         return ChatAssembler()
+
+
+def chat_body(request: CompletionRequest, endpoint: EndpointConfig) -> tuple[JSON, list[ParameterChange]]:
+    """The request as this API takes it: nearly as it was captured."""
+    body, changes = merged_body(request, endpoint)
+    if (field := endpoint.options.get("output_limit_field")) is not None:
+        rename_output_limit(body, changes, field)
+    body["model"] = endpoint.wire_model
+    if endpoint.stream:
+        body |= {"stream": True, "stream_options": {"include_usage": True}}
+    return body, changes
 
 
 def rename_output_limit(body: JSON, changes: list[ParameterChange], field: str) -> None:

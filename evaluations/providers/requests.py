@@ -1,6 +1,6 @@
 """From the neutral request to a wire request: the parts that all dialects share.
 
-Public surface: ``merged_body``, ``drop``, ``post``, ``bearer``, ``api_key``, ``Untranslatable``.
+Public surface: ``Translation``, ``merged_body``, ``drop``, ``post``, ``authorization``, ``Untranslatable``.
 """
 
 from __future__ import annotations
@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from evaluations.providers.base import JSON, CompletionRequest, EndpointConfig, ParameterChange, WireRequest
+from evaluations.providers.base import JSON, Action, CompletionRequest, EndpointConfig, ParameterChange, WireRequest
 from evaluations.providers.wirejson import encode
 
-_OUTPUT_LIMITS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
+OUTPUT_LIMITS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
 # Ours to decide, or without influence on the answer but stored, billed or shown at the vendor's.
 _NEVER_SENT = ("model", "stream", "stream_options")
 _DROPPED = ("n", "store", "metadata")
@@ -31,10 +31,10 @@ def merged_body(request: CompletionRequest, endpoint: EndpointConfig) -> tuple[J
         raise Untranslatable("the request has no messages")
     changes: list[ParameterChange] = []
     for parameter, value in endpoint.parameters.items():
-        if parameter in _OUTPUT_LIMITS:
+        if parameter in OUTPUT_LIMITS:
             changes += [
                 ParameterChange(other, "replaced", f"endpoint parameter {parameter}")
-                for other in _OUTPUT_LIMITS
+                for other in OUTPUT_LIMITS
                 if other != parameter and body.pop(other, value) != value
             ]
         if body.get(parameter, value) != value:
@@ -70,13 +70,47 @@ def post(
     return WireRequest("POST", url, {"Content-Type": "application/json", **headers}, written, stream, tuple(changes))
 
 
-def bearer(endpoint: EndpointConfig) -> dict[str, str]:
-    """``Authorization: Bearer``; empty for an endpoint without a credential, such as a server of one's own."""
-    return {"Authorization": f"Bearer {endpoint.credential}"} if endpoint.credential else {}
+def authorization(endpoint: EndpointConfig, header: str = "Authorization") -> dict[str, str]:
+    """The credential in the vendor's ``header``; empty for an endpoint without one, such as a server of one's own.
+
+    ``options.auth`` names another header, or ``bearer`` for an ``Authorization: Bearer`` token (Entra, Google Cloud).
+    """
+    if not endpoint.credential:
+        return {}
+    chosen = str(endpoint.options.get("auth", header))
+    if chosen.lower() in ("bearer", "authorization"):
+        return {"Authorization": f"Bearer {endpoint.credential}"}
+    return {chosen: endpoint.credential}
 
 
-def api_key(endpoint: EndpointConfig, header: str) -> dict[str, str]:
-    """The key in ``header``, or as a bearer token where ``options.auth`` is ``bearer`` (Entra, service accounts)."""
-    if endpoint.options.get("auth") == "bearer":
-        return bearer(endpoint)
-    return {header: endpoint.credential} if endpoint.credential else {}
+class Translation:
+    """One request being translated: a dialect takes what it knows; the rest is dropped and recorded at the end."""
+
+    def __init__(self, request: CompletionRequest, endpoint: EndpointConfig) -> None:
+        self.left, self.changes = merged_body(request, endpoint)
+
+    def take(self, parameter: str) -> Any:
+        """The parameter's value, or ``None``."""
+        return self.left.pop(parameter, None)
+
+    def move(self, parameter: str, target: JSON, name: str | None = None) -> None:
+        """Put the parameter into ``target`` as it is, recording another name."""
+        if parameter in self.left:
+            target[name or parameter] = self.left.pop(parameter)
+            if name is not None:
+                self.record(parameter, "renamed", name)
+
+    def take_output_limit(self, name: str) -> Any:
+        """The output limit under any of its names; ``name`` is what the dialect calls it."""
+        found = {limit: self.left.pop(limit) for limit in OUTPUT_LIMITS if limit in self.left}
+        for limit in found:
+            if limit != name:
+                self.record(limit, "renamed", name)
+        return next(iter(found.values()), None)
+
+    def record(self, parameter: str, action: Action, detail: str = "") -> None:
+        self.changes.append(ParameterChange(parameter, action, detail))
+
+    def finish(self, why: str) -> tuple[ParameterChange, ...]:
+        self.changes += drop(self.left, sorted(self.left), why)
+        return tuple(self.changes)
