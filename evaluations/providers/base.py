@@ -162,7 +162,10 @@ class Provider(Protocol):
     version: str
 
     def prepare(self, request: CompletionRequest, endpoint: EndpointConfig) -> WireRequest:
-        """Translate; pure. Every renamed, dropped, clamped or added parameter is listed in ``changes``."""
+        """Translate; pure. Every renamed, dropped, clamped, added or replaced parameter is listed in ``changes``.
+
+        Raises ``requests.Untranslatable`` for what the dialect cannot say; ``complete`` makes it ``rejected_input``.
+        """
 
     def parse(self, response: WireResponse) -> CompletionResult:
         """Read a non-streamed response; pure; any bytes give a result, never an exception."""

@@ -18,7 +18,6 @@ from evaluations.providers.base import (
     CompletionRequest,
     CompletionResult,
     EndpointConfig,
-    RateHint,
     Timing,
     Transport,
     WireRequest,
@@ -28,11 +27,10 @@ from evaluations.providers.egress_policy import TransportError
 from evaluations.providers.errors import classify, shorten
 from evaluations.providers.requests import Untranslatable
 from evaluations.providers.sse import Event, EventParser
-from evaluations.providers.waits import rate_headers
+from evaluations.providers.waits import NO_HINT, rate_headers
 from evaluations.providers.wirejson import decode, name, obj
 
 _REQUEST_ID_HEADERS = ("x-request-id", "request-id", "apim-request-id")
-_NO_HINT = RateHint()
 
 
 class Assembler(Protocol):
@@ -157,7 +155,7 @@ class HttpProvider(ABC):
             result,
             http_status=status,
             request_id=name(request_id) or result.request_id,
-            rate=None if hint == _NO_HINT else hint,
+            rate=None if hint == NO_HINT else hint,
         )
 
 

@@ -18,6 +18,10 @@ from evaluations.providers.base import RateHint
 from evaluations.providers.wirejson import items, obj, text
 
 MAX_WAIT_SECONDS = 600.0
+NO_HINT = RateHint()
+
+_REQUESTS = ("x-ratelimit-{}-requests", "anthropic-ratelimit-requests-{}")
+_TOKENS = ("x-ratelimit-{}-tokens", "anthropic-ratelimit-tokens-{}", "anthropic-ratelimit-input-tokens-{}")
 
 _UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _UNIT = r"(?:milliseconds?|ms|seconds?|secs?|s|minutes?|mins?|m|hours?|h|days?|d)"
@@ -42,39 +46,36 @@ def retry_after(headers: Mapping[str, str], body: Any, message: str, *, now: flo
 
 def rate_headers(headers: Mapping[str, str], *, now: float | None = None) -> RateHint:
     """The allowance that the rate-limit headers describe (names in lower case). Negative or unreadable = ``None``."""
-
-    def number(*names: str) -> int | None:
-        for header in names:
-            digits = headers.get(header, "")
-            if re.fullmatch(r"\d{1,15}", digits):
-                return int(digits)
-        return None
-
-    def reset(*names: str) -> float | None:
-        for header in names:
-            value = headers.get(header)
-            wait = _duration(value)
-            if wait is not None and wait >= 0:
-                return wait
-            moment = _until(value, headers, now)
-            if moment is not None:
-                return max(moment, 0.0)  # a moment that has passed: the allowance is back
-        return None
-
-    openai, anthropic = "x-ratelimit-{0}-{1}", "anthropic-ratelimit-{1}-{0}"
-
-    def names(field: str, what: str) -> tuple[str, ...]:
-        wide = (openai.format(field, what), anthropic.format(field, what))
-        return wide if what == "requests" else (*wide, anthropic.format(field, "input-tokens"))
-
+    if not any("ratelimit" in header for header in headers):
+        return NO_HINT
     return RateHint(
-        requests_limit=number(*names("limit", "requests")),
-        requests_remaining=number(*names("remaining", "requests")),
-        requests_reset_s=reset(*names("reset", "requests")),
-        tokens_limit=number(*names("limit", "tokens")),
-        tokens_remaining=number(*names("remaining", "tokens")),
-        tokens_reset_s=reset(*names("reset", "tokens")),
+        requests_limit=_allowance(headers, "limit", _REQUESTS),
+        requests_remaining=_allowance(headers, "remaining", _REQUESTS),
+        requests_reset_s=_reset(headers, _REQUESTS, now),
+        tokens_limit=_allowance(headers, "limit", _TOKENS),
+        tokens_remaining=_allowance(headers, "remaining", _TOKENS),
+        tokens_reset_s=_reset(headers, _TOKENS, now),
     )
+
+
+def _allowance(headers: Mapping[str, str], field: str, patterns: tuple[str, ...]) -> int | None:
+    for pattern in patterns:
+        digits = headers.get(pattern.format(field), "")
+        if re.fullmatch(r"\d{1,15}", digits):
+            return int(digits)
+    return None
+
+
+def _reset(headers: Mapping[str, str], patterns: tuple[str, ...], now: float | None) -> float | None:
+    for pattern in patterns:
+        value = headers.get(pattern.format("reset"))
+        wait = _duration(value)
+        if wait is not None and wait >= 0:
+            return wait
+        moment = _until(value, headers, now)
+        if moment is not None:
+            return max(moment, 0.0)  # a moment that has passed: the allowance is back
+    return None
 
 
 def _number(value: str | None, unit: float = 1.0) -> float | None:
