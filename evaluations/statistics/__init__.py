@@ -1,5 +1,6 @@
-"""Pure statistics. No Django in this room. Public surface: ``compute`` and ``StatisticsError`` for callers with JSON; the product
-calls the typed functions of the modules (``paired``, ``sequential``, ``noninferiority``, ``survival``, ...).
+"""Pure statistics, no Django in this room. Public surface: ``compute`` and ``StatisticsError`` for JSON callers.
+
+The product calls the typed functions of the modules: ``paired``, ``sequential``, ``noninferiority``, ``survival``, ...
 """
 
 from evaluations.statistics.compute import compute

@@ -48,7 +48,7 @@ class IncidenceCurve:
         relative = variance / without**2 if without else 0.0
         # The limits of staying clear of this cause, mirrored: without competing ends, those of Kaplan-Meier.
         lower, upper = loglog_limits(
-            np.array([without]), np.array([relative]), np.array([events > 0]), past, self.alpha
+            np.array([without]), np.array([relative]), np.array([incidence > 0]), past, self.alpha
         )
         return IncidencePoint(
             day=float(day),
@@ -84,8 +84,8 @@ def cumulative_incidence(
     return CompetingRisks(
         any_cause=staying,
         by_cause={
-            int(number): _curve(staying, observed.ends(causes == number).astype(np.float64))
-            for number in np.unique(causes[causes > 0])
+            int(code): _curve(staying, observed.ends(causes == code).astype(np.float64))
+            for code in np.unique(causes[causes > 0])
         },
     )
 

@@ -115,7 +115,7 @@ def bradley_terry(wins: Sequence[Sequence[float]], *, reference: int = 0) -> Bra
         step[free] = np.linalg.solve(information[np.ix_(free, free)], gradient[free])
         # A full Newton step can overshoot between lopsided pairs; the likelihood is concave, so short steps suffice.
         ability += step / max(1.0, float(np.abs(step).max()))
-        if np.abs(step).max() < 1e-12:
+        if np.abs(step).max() < 1e-10:
             return BradleyTerry(ability=tuple((ability - ability[reference]).tolist()))
     raise StatisticsError("the ratings did not settle: the results are too lopsided")
 

@@ -10,7 +10,7 @@ from evaluations.statistics.results import SampleSize, SmallestTie, StatisticsEr
 from evaluations.statistics.sequential import Counts, betting_cs
 
 # A result this close to a whole number, or to the margin, differs from it by rounding only.
-_ROUNDING = 1e-9
+_ROUNDING = 1e-12
 
 
 def sample_size_noninferiority(
@@ -48,7 +48,7 @@ def sample_size_noninferiority(
     z = z_quantile(1 - alpha) + z_quantile(power)
     design_effect = 1 + (cluster_size - 1) * icc
     pairs = z**2 * variance / (diff + margin) ** 2 * design_effect
-    return SampleSize(n_pairs=math.ceil(pairs - _ROUNDING), design_effect=design_effect)
+    return SampleSize(n_pairs=math.ceil(pairs * (1 - _ROUNDING)), design_effect=design_effect)
 
 
 def smallest_n_for_a_tie(margin: float, alpha: float = 0.05) -> SmallestTie:

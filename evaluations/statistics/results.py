@@ -153,8 +153,8 @@ class TotalsRatio:
 
 @dataclass(frozen=True)
 class LogRank:
-    chi2: float | None  # None when fewer than two groups could have had an event
-    df: int
+    chi2: float | None  # None, with p_value, when nobody left while two groups were at risk
+    df: int  # 0 then
     p_value: float | None
     observed: Mapping[Hashable, float]  # events by group
     expected: Mapping[Hashable, float]  # events by group, were the groups alike

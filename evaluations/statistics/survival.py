@@ -15,10 +15,23 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from evaluations.statistics.distributions import chi2_upper_tail, z_quantile
-from evaluations.statistics.inputs import Vector, Whole, flags, labels, listed, number, positive, same_length, share
-from evaluations.statistics.inputs import vector as vector_
+from evaluations.statistics.inputs import (
+    Vector,
+    Whole,
+    flags,
+    labels,
+    listed,
+    number,
+    positive,
+    same_length,
+    share,
+    vector,
+)
 from evaluations.statistics.results import LogRank, MeanCount, RestrictedMean, StatisticsError
 from evaluations.statistics.risksets import ROUNDING, Spells, loglog_limits, maybe, spells
+
+# A variance this small beside the largest one is rounding around 0.
+_SINGULAR = 1e-10
 
 
 @dataclass(frozen=True)
@@ -177,8 +190,8 @@ def logrank(
 ) -> LogRank:
     """Do two or more groups leave at the same rate? Mantel-Haenszel variance, summed over strata.
 
-    Peto & Peto 1972 (JRSS-A 135:185). Groups that were never at risk when somebody left do not count towards the
-    degrees of freedom. Raises ``StatisticsError`` under two groups.
+    Peto & Peto 1972 (JRSS-A 135:185). Degrees of freedom are the rank of that variance: groups less one, fewer where
+    groups were never at risk together when somebody left, 0 without a test. Raises ``StatisticsError`` under 2 groups.
     """
     observed = spells(time, entry)
     happened = flags("event", event)
@@ -196,18 +209,15 @@ def logrank(
             (seen, expected, covariance), _logrank_terms(part, happened[rows], codes[rows], len(names)), strict=True
         ):
             total += term
-    compared = np.flatnonzero(np.diag(covariance) > ROUNDING)
-    chi2 = p_value = None
-    if len(compared) >= 2:
-        # The differences sum to zero, so one group is redundant.
-        kept = compared[:-1]
-        excess = (seen - expected)[kept]
-        chi2 = float(excess @ np.linalg.solve(covariance[np.ix_(kept, kept)], excess))
-        p_value = chi2_upper_tail(chi2, len(kept))
+    # The differences sum to zero, and groups never at risk together cannot be compared: only directions with variance.
+    variances, directions = np.linalg.eigh(covariance)
+    kept = variances > _SINGULAR * max(variances.max(), _SINGULAR)
+    df = int(kept.sum())
+    chi2 = float((((seen - expected) @ directions[:, kept]) ** 2 / variances[kept]).sum()) if df else None
     return LogRank(
         chi2=chi2,
-        df=max(len(compared) - 1, 0),
-        p_value=p_value,
+        df=df,
+        p_value=None if chi2 is None else chi2_upper_tail(chi2, df),
         observed=dict(zip(names, seen.tolist(), strict=True)),
         expected=dict(zip(names, expected.tolist(), strict=True)),
     )
@@ -224,7 +234,7 @@ def mean_counts(units: Sequence[Mapping[str, ArrayLike | float]], at: Sequence[f
         if not isinstance(unit, Mapping) or not {"events", "end"} <= unit.keys():
             raise StatisticsError("each of units needs events and end")
         end = _day(unit["end"])
-        events = vector_("events", unit["events"], at_least=0)
+        events = vector("events", unit["events"], at_least=0)
         if len(events) and (events.min() < 0 or events.max() > end):
             raise StatisticsError("events must lie between 0 and the unit's end")
         ends.append(end)

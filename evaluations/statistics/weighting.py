@@ -11,6 +11,9 @@ from numpy.typing import ArrayLike
 from evaluations.statistics.inputs import flags, number, same_length, vector
 from evaluations.statistics.results import Cuped, StatisticsError, StratifiedMean
 
+# HC2 divides by 1 - leverage.
+_DECISIVE = 1e-9
+
 
 def stratified_mean(strata: Sequence[tuple[float, ArrayLike]]) -> StratifiedMean:
     """Mean difference at the production mix (Cochran 1977, section 5.4), strata as (weight, differences).
@@ -42,8 +45,8 @@ def cuped(*, outcome: ArrayLike, covariate: ArrayLike, candidate: ArrayLike) -> 
     """Difference between two unpaired arms, adjusted for a covariate from before the split.
 
     Regression on arm, centred covariate and their product (Lin 2013, Ann Appl Stat 7:295), HC2 standard error. All
-    lists have one length; ``candidate`` is 0 or 1. Raises ``StatisticsError`` under 3 units an arm, and when an arm's
-    covariate does not vary while the other's does.
+    lists have one length; ``candidate`` is 0 or 1. Raises ``StatisticsError`` under 3 units an arm, when one
+    arm's covariate does not vary while the other's does, and when a single unit decides an arm's slope.
     """
     y, x = vector("outcome", outcome), vector("covariate", covariate)
     arm = flags("candidate", candidate)
@@ -56,6 +59,9 @@ def cuped(*, outcome: ArrayLike, covariate: ArrayLike, candidate: ArrayLike) -> 
         design = design[:, :2]
     if np.linalg.matrix_rank(design) < design.shape[1]:
         raise StatisticsError("the covariate does not vary in one of the arms")
+    basis, _ = np.linalg.qr(design)
+    if (basis**2).sum(axis=1).max() > 1 - _DECISIVE:
+        raise StatisticsError("a single unit decides the slope in one of the arms")
 
     import statsmodels.api as sm  # type: ignore[import-untyped]
 
