@@ -136,7 +136,7 @@ class EgressPolicy:
         networks: list[Network] = []
         for entry in env.get("PILOTS_EGRESS_ALLOW", "").replace(",", " ").split():
             try:
-                networks.append(ipaddress.ip_network(entry.strip("[]")))
+                networks.append(ipaddress.ip_network(entry))
             except ValueError:
                 doors.add(_door(entry))
         return cls(
@@ -217,11 +217,11 @@ def _how_to_permit(host: str, port: int) -> str:
 
 def _door(entry: str) -> tuple[str, int]:
     try:
+        if not re.fullmatch(r"[^/?#]+:\d+", entry):
+            raise EgressRefused("a port is missing")
         host, port = _origin(entry, "https")
     except EgressRefused as error:
         raise ValueError(f"PILOTS_EGRESS_ALLOW: {entry!r} is neither host:port nor a network ({error})") from None
-    if not re.search(r":\d+$", entry):
-        raise ValueError(f"PILOTS_EGRESS_ALLOW: {entry!r} needs a port")
     return host.lower(), port
 
 

@@ -1,0 +1,118 @@
+"""One token ledger. Field meanings: VENDORS.md 4.0; real usage objects: tests/reference/test_vendor_http.py."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evaluations.providers.base import Usage
+from evaluations.providers.usage import usage_from_raw
+
+
+def _counts(raw: Any) -> tuple[int | None, ...]:
+    usage = usage_from_raw(raw)
+    return (
+        *(usage.input_uncached, usage.cache_read, usage.cache_write),
+        *(usage.output_total, usage.output_visible, usage.reasoning),
+    )
+
+
+def test_openai_input_includes_cached_and_output_includes_reasoning() -> None:
+    raw = {
+        "prompt_tokens": 100,
+        "prompt_tokens_details": {"cached_tokens": 30, "cache_write_tokens": 20},
+        "completion_tokens": 50,
+        "completion_tokens_details": {"reasoning_tokens": 40},
+    }
+    assert _counts(raw) == (50, 30, 20, 50, 10, 40)
+    responses = {
+        "input_tokens": 100,
+        "input_tokens_details": {"cached_tokens": 30, "cache_write_tokens": 20},
+        "output_tokens": 50,
+        "output_tokens_details": {"reasoning_tokens": 40},
+    }
+    assert _counts(responses) == (50, 30, 20, 50, 10, 40)
+
+
+def test_anthropic_input_excludes_the_cache() -> None:
+    raw = {
+        "input_tokens": 3,
+        "cache_read_input_tokens": 9511,
+        "cache_creation_input_tokens": 1956,
+        "cache_creation": {"ephemeral_5m_input_tokens": 1956, "ephemeral_1h_input_tokens": 0},
+        "output_tokens": 44,
+        "output_tokens_details": {"thinking_tokens": 4},
+    }
+    assert _counts(raw) == (3, 9511, 1956, 44, 40, 4)
+    del raw["cache_creation_input_tokens"]
+    assert _counts(raw) == (3, 9511, 1956, 44, 40, 4)
+
+
+def test_gemini_output_is_candidates_and_thoughts() -> None:
+    raw = {
+        "promptTokenCount": 345,
+        "cachedContentTokenCount": 191,
+        "candidatesTokenCount": 64,
+        "thoughtsTokenCount": 40,
+        "toolUsePromptTokenCount": 90,
+        "totalTokenCount": 539,
+    }
+    assert _counts(raw) == (244, 191, None, 104, 64, 40)
+    assert _counts({"promptTokenCount": 9, "thoughtsTokenCount": 1024}) == (9, None, None, 1024, None, 1024)
+    assert _counts({"promptTokenCount": 9, "totalTokenCount": 9}) == (9, None, None, None, None, None)
+
+
+def test_the_neutral_spelling_is_read_too() -> None:
+    raw = {"input_uncached": 1, "cache_read": 2, "output_total": 3, "output_visible": None}
+    assert _counts(raw) == (1, 2, None, 3, None, None)
+
+
+def test_missing_is_unknown_and_not_zero() -> None:
+    assert _counts({"prompt_tokens": 5, "completion_tokens": 2}) == (5, None, None, 2, None, None)
+    assert _counts({"completion_tokens": 2}) == (None, None, None, 2, None, None)
+    assert usage_from_raw(None) == Usage()
+    assert usage_from_raw({}) == Usage()
+    assert usage_from_raw({"tokens": 5}) == Usage(raw={"tokens": 5})
+
+
+@pytest.mark.parametrize("value", [-1, "5", 5.0, True, 10**12, 10**400, None, [], {}])
+def test_a_count_that_cannot_be_is_unknown(value: Any) -> None:
+    assert _counts({"prompt_tokens": value, "completion_tokens": value}) == (None,) * 6
+    assert _counts({"promptTokenCount": value, "candidatesTokenCount": value}) == (None,) * 6
+    assert _counts({"input_tokens": value, "cache_read_input_tokens": value}) == (None,) * 6
+
+
+def test_more_cached_than_there_was_makes_the_rest_unknown_never_negative() -> None:
+    raw = {"prompt_tokens": 10, "prompt_tokens_details": {"cached_tokens": 11}, "completion_tokens": 1}
+    assert _counts(raw) == (None, 11, None, 1, None, None)
+    assert _counts({"promptTokenCount": 10, "cachedContentTokenCount": 11})[:2] == (None, 11)
+    over = {"completion_tokens": 10, "completion_tokens_details": {"reasoning_tokens": 11}}
+    assert _counts(over) == (None, None, None, 10, None, 11)
+
+
+def test_the_raw_object_is_kept_untouched_unless_it_is_nested_beyond_reason() -> None:
+    raw = {"prompt_tokens": 1, "extra": [{"a": {"b": 1}}]}
+    assert usage_from_raw(raw).raw is raw
+    deep: Any = 1
+    for _ in range(10_000):
+        deep = [deep]
+    assert usage_from_raw({"prompt_tokens": 1, "extra": deep}) == Usage(input_uncached=1)
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+_NAMES = st.sampled_from(
+    ["prompt_tokens", "completion_tokens", "input_tokens", "output_tokens", "promptTokenCount", "candidatesTokenCount"]
+    + ["cachedContentTokenCount", "cache_read_input_tokens", "cache_creation", "prompt_tokens_details", "output_total"]
+)
+
+
+@given(st.dictionaries(_NAMES, _JSON))
+def test_no_object_raises_or_gives_a_negative_count(raw: dict[str, Any]) -> None:
+    assert all(value is None or value >= 0 for value in _counts(raw))
