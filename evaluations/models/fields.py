@@ -102,7 +102,8 @@ class EnumField(models.CharField):
     def to_python(self, value: Any) -> Any:
         if value in (None, ""):
             return value
-        return self.enum(value) if value in self.enum else value
+        # Not "value in enum": before Python 3.12 that refuses plain text.
+        return self.enum(value) if value in self.enum._value2member_map_ else value
 
 
 def one_of(field: str, enum: type[Choice], name: str) -> models.CheckConstraint:

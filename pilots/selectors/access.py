@@ -1,0 +1,31 @@
+"""The only way from a user to a pilot. Public surface: ``PilotAccess``."""
+
+from __future__ import annotations
+
+from django.db.models import QuerySet
+
+from evaluations.enums import TeamRole
+from evaluations.models import Team
+from evaluations.selectors.access import Access
+from pilots.models import Pilot
+
+
+class PilotAccess(Access):
+    """What one person may see and do with pilots. A foreign team's pilot does not exist for them."""
+
+    def pilots(self) -> QuerySet[Pilot]:
+        return Pilot.objects.filter(workload__team__in=self.teams())
+
+    def may_manage(self, pilot: Pilot) -> bool:
+        """Whether the person may record what happens to the pilot."""
+        return self.may_open_for(pilot.workload.team)
+
+    def may_open_for(self, team: Team) -> bool:
+        return self.has_role(team, TeamRole.MANAGER)
+
+    def may_review(self, pilot: Pilot) -> bool:
+        return self.has_role(pilot.workload.team, TeamRole.REVIEWER)
+
+    def may_read_content_of(self, pilot: Pilot) -> bool:
+        """Whether prompts and answers of the pilot's samples may be shown."""
+        return self.may_read_content(pilot.workload.team)

@@ -1,0 +1,1 @@
+"""Writes: one door per state change."""
