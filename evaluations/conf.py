@@ -77,7 +77,7 @@ def celery_defaults() -> dict[str, Any]:
         "task_default_queue": "default",
         "task_routes": {
             "evaluations.tasks.work_on_run": {"queue": "replay"},
-            "evaluations.tasks.finish_run": {"queue": "scoring"},
+            "evaluations.tasks.settle_run": {"queue": "scoring"},
             "pilots.tasks.write_export": {"queue": "export"},
         },
         "broker_connection_retry_on_startup": True,

@@ -104,25 +104,14 @@ def cost_of(usage: Usage, price: PriceRow | None) -> Decimal | None:
     return amount / MTOK
 
 
-def reservation(
-    body: Mapping[str, Any],
-    price: PriceRow | None,
-    *,
-    assumed_output_tokens: int,
-    assume_per_mtok: Mapping[str, Decimal] | None = None,
-) -> Decimal:
+def reservation(body: Mapping[str, Any], price: PriceRow | None, *, assumed_output_tokens: int) -> Decimal:
     """An upper bound of what one call may cost: a token is at least one byte, and output stops at its limit.
 
-    ``assume_per_mtok`` (``input``, ``output``) stands in where the price is undisclosed; without either it is 0 and
-    the run is limited by its number of calls instead.
+    Without a price it is 0: such a run is limited by its number of calls instead.
     """
-    input_price, output_price = (None, None) if price is None else (price.input_per_mtok, price.output_per_mtok)
-    if (input_price is None or output_price is None) and assume_per_mtok is not None:
-        input_price, output_price = assume_per_mtok["input"], assume_per_mtok["output"]
-    if input_price is None or output_price is None:
+    if price is None or price.input_per_mtok is None or price.output_per_mtok is None:
         return Decimal(0)
-    if price is not None and price.cache_write_per_mtok is not None:
-        input_price = max(input_price, price.cache_write_per_mtok)
+    input_price = max(price.input_per_mtok, price.cache_write_per_mtok or 0)
     limit = body.get("max_completion_tokens") or body.get("max_tokens") or assumed_output_tokens
     input_tokens = len(json.dumps(body, ensure_ascii=False).encode())
-    return (input_tokens * input_price + int(limit) * output_price) / MTOK
+    return (input_tokens * input_price + int(limit) * price.output_per_mtok) / MTOK

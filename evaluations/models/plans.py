@@ -25,9 +25,7 @@ class Plan(models.Model):
     )  # None: the recorded production answers are the arm
     incumbent_request = models.JSONField(default=dict, blank=True)  # adaptations: system_prefix, parameters
     candidate_model = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="+")
-    candidate_endpoint = models.ForeignKey(
-        Endpoint, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
-    )
+    candidate_endpoint = models.ForeignKey(Endpoint, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
     candidate_request = models.JSONField(default=dict, blank=True)
     definition = models.JSONField(default=dict, blank=True)  # hypothesis, scorers, criteria, looks, alpha, horizon
     budget_amount = ExactDecimalField(null=True, blank=True)  # per run

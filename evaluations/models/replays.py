@@ -12,6 +12,7 @@ from evaluations.enums import (
     AttemptState,
     ChunkState,
     CostState,
+    Decision,
     FinishReason,
     Outcome,
     RunStatus,
@@ -39,6 +40,7 @@ class ReplayRun(models.Model):
     reserved_amount = ExactDecimalField(default=0)  # calls in flight
     spent_amount = ExactDecimalField(default=0)  # settled calls
     max_calls = models.PositiveIntegerField(null=True)
+    assume_per_mtok = models.JSONField(null=True)  # {"input", "output"}: for arms without a disclosed price
     calls = models.PositiveIntegerField(default=0)  # attempts, retries included
     created_at = models.DateTimeField()
     created_by = models.ForeignKey(
@@ -48,7 +50,8 @@ class ReplayRun(models.Model):
     progressed_at = models.DateTimeField(null=True)  # last commit that moved it
     finished_at = models.DateTimeField(null=True)
     after_the_look = models.BooleanField(default=False)  # finished when a one-look verdict already stood
-    document = models.JSONField(null=True)  # the run document at its end
+    decision = EnumField(Decision, blank=True)  # what the plan version's gates said at its end; '': not ended
+    decision_reason = models.CharField(max_length=300, blank=True)
     version = models.PositiveIntegerField(default=1)
 
     class Meta:

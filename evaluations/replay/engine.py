@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from evaluations.enums import RETRIED, STOPS_ARM, Outcome
 from evaluations.providers.base import CompletionRequest, CompletionResult, EndpointConfig, Provider, Transport
@@ -242,9 +242,10 @@ async def run_chunk(
     pump = asyncio.create_task(commits.pump(heartbeat_seconds=heartbeat_seconds))
     callers = [asyncio.create_task(chunk.caller(iterator)) for _ in range(pace.max_concurrency)]
     watch = asyncio.create_task(_watch(chunk, callers, stopping=stopping, drain_seconds=drain_seconds))
-    called = asyncio.gather(*callers, return_exceptions=True)
+    called: asyncio.Future[Any] = asyncio.gather(*callers, return_exceptions=True)
     try:
-        await asyncio.wait([pump, called], return_when="FIRST_COMPLETED")
+        first: list[asyncio.Future[Any]] = [pump, called]
+        await asyncio.wait(first, return_when="FIRST_COMPLETED")
         if pump.done():  # the ledger gave up: nothing more can be recorded, so nothing more is sent
             called.cancel()
             pump.result()

@@ -1,0 +1,184 @@
+"""From evidence to words: one comparison per criterion, and what all gates together say.
+
+Public surface: ``Comparison``, ``PlanReading``, ``read_plan``, ``stored_comparisons``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Any
+
+from evaluations.enums import GATES, CriterionRole, Decision, Looks, Verdict
+from evaluations.models import ReplayRun
+from evaluations.scorers.registry import SCORERS
+from evaluations.selectors.criteria import (
+    QUANTILES,
+    Criterion,
+    Reading,
+    read_failure_rate,
+    read_ratio,
+    read_score,
+)
+from evaluations.selectors.evidence import Evidence
+from evaluations.selectors.sentences import sentence_for
+from evaluations.statistics.noninferiority import overall_decision
+
+DEFAULT_T_STAR = 750.0
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One criterion as read from the evidence; ``to_document`` is the contract's comparison."""
+
+    criterion: Criterion
+    reading: Reading
+    sentence: str
+
+    def to_document(self) -> dict[str, Any]:
+        criterion, reading, table = self.criterion, self.reading, self.reading.table
+        return {
+            "metric": criterion.metric,
+            "scorer": criterion.scorer,
+            "role": str(criterion.role),
+            "segment": None,
+            "n": reading.n,
+            "n_clusters": reading.n_clusters,
+            "incumbent": reading.incumbent,
+            "candidate": reading.candidate,
+            "difference": reading.difference,
+            "ratio": reading.ratio,
+            "lower": reading.lower,
+            "upper": reading.upper,
+            "scale": "difference" if criterion.max_ratio is None else "ratio",
+            "method": reading.method,
+            "margin": criterion.margin,
+            "max_ratio": criterion.max_ratio,
+            "table": None if table is None else table._asdict(),
+            "incumbent_passes": None if table is None else table.both_pass + table.incumbent_only,
+            "candidate_passes": None if table is None else table.both_pass + table.candidate_only,
+            "incumbent_wilson": _pair(reading.incumbent_wilson),
+            "candidate_wilson": _pair(reading.candidate_wilson),
+            "newcombe": _pair(reading.newcombe),
+            "mcnemar_exact_p": reading.mcnemar_exact_p,
+            "mcnemar_midp": reading.mcnemar_midp,
+            "harmful_flips": None if table is None else self._flips(table.incumbent_only, table.candidate_only)[0],
+            "beneficial_flips": None if table is None else self._flips(table.incumbent_only, table.candidate_only)[1],
+            "missing": reading.missing,
+            "verdict": str(reading.verdict),
+            "reason": reading.reason,
+            "per_protocol": reading.per_protocol,
+            "sentence": self.sentence,
+        }
+
+    def _flips(self, incumbent_only: int, candidate_only: int) -> tuple[int, int]:
+        """For a rate of failures, a sample that only the candidate has is the harmful one."""
+        return (candidate_only, incumbent_only) if self.criterion.lower_is_better else (incumbent_only, candidate_only)
+
+
+def _pair(limits: tuple[float, float] | None) -> list[float] | None:
+    return None if limits is None else list(limits)
+
+
+@dataclass(frozen=True, slots=True)
+class PlanReading:
+    """Everything that a plan version's evidence says on one day."""
+
+    comparisons: tuple[Comparison, ...]
+    decision: Decision
+    reason: str | None
+
+
+def criteria_of(document: Mapping[str, Any]) -> list[Criterion]:
+    """The criteria of a frozen plan document, in its order."""
+    scorers = {entry["key"]: entry["name"] for entry in document["scorers"]}
+    return [
+        Criterion(
+            metric=entry["metric"],
+            role=CriterionRole(entry["role"]),
+            margin=None if entry["margin"] is None else float(entry["margin"]),
+            max_ratio=None if entry["max_ratio"] is None else float(entry["max_ratio"]),
+            scorer=scorers.get(entry["metric"]),
+            binary=entry["metric"] == "failure_rate"
+            or (entry["metric"] in scorers and SCORERS.get(scorers[entry["metric"]]).binary),
+            lower_is_better=entry["metric"] == "failure_rate",
+        )
+        for entry in document["criteria"]
+    ]
+
+
+def read_plan(document: Mapping[str, Any], evidence: Evidence, *, on: date) -> PlanReading:
+    """Read every criterion of a frozen plan once, on day ``on``."""
+    looks, alpha = Looks(document["looks"]), float(document["alpha"])
+    criteria = criteria_of(document)
+    too_few = evidence.n < document["minimum_samples"]
+    past_horizon = _past_horizon(document["horizon"], evidence.n, on=on)
+    solves = next((criterion.metric for criterion in criteria if criterion.scorer), None)
+    maximum = document["horizon"]["maximum_samples"]
+    readings: list[tuple[Criterion, Reading]] = []
+    for criterion in criteria:
+        if criterion.max_ratio is not None:
+            reading = read_ratio(
+                evidence,
+                criterion,
+                looks=looks,
+                alpha=alpha,
+                successes=solves,
+                t_star=maximum / 2 if maximum else DEFAULT_T_STAR,
+            )
+        elif criterion.scorer is None:
+            reading = read_failure_rate(evidence, criterion, looks=looks, alpha=alpha)
+        else:
+            reading = read_score(evidence, criterion, looks=looks, alpha=alpha)
+        if too_few and reading.verdict is not Verdict.NOT_COMPUTABLE:
+            reading = replace(reading, verdict=Verdict.INCONCLUSIVE, reason="too_few")
+        readings.append((criterion, reading))
+    if looks is not Looks.ONE_LOOK:
+        readings = _hold_back_percentiles(readings, past_horizon=past_horizon)
+    names = (document["arms"]["incumbent"]["model"], document["arms"]["candidate"]["model"])
+    comparisons = tuple(
+        Comparison(criterion, reading, sentence_for(criterion, reading, incumbent=names[0], candidate=names[1]))
+        for criterion, reading in readings
+    )
+    decision, reason = _decide(readings, past_horizon=past_horizon)
+    return PlanReading(comparisons, decision, reason)
+
+
+def _past_horizon(horizon: Mapping[str, Any], n: int, *, on: date) -> bool:
+    maximum, decide_by = horizon["maximum_samples"], horizon["decide_by"]
+    return (maximum is not None and n >= maximum) or (decide_by is not None and on > date.fromisoformat(decide_by))
+
+
+def _hold_back_percentiles(
+    readings: Sequence[tuple[Criterion, Reading]], *, past_horizon: bool
+) -> list[tuple[Criterion, Reading]]:
+    """No sequence is known for a percentile: it is read once, when every other gate passes or at the horizon."""
+    others = [r.verdict for c, r in readings if c.role in GATES and c.metric not in QUANTILES]
+    due = past_horizon or all(word in (Verdict.BETTER, Verdict.NON_INFERIOR) for word in others)
+    if due:
+        return list(readings)
+    return [
+        (c, replace(r, verdict=Verdict.INCONCLUSIVE, reason="not_yet_due") if c.metric in QUANTILES else r)
+        for c, r in readings
+    ]
+
+
+def _decide(readings: Sequence[tuple[Criterion, Reading]], *, past_horizon: bool) -> tuple[Decision, str | None]:
+    gates = [(criterion, reading) for criterion, reading in readings if criterion.role in GATES]
+    decision = overall_decision([reading.verdict for _, reading in gates])
+    if decision is Decision.KEEP_TESTING and past_horizon:
+        decision = Decision.KEEP_INCUMBENT
+    if decision is Decision.DO_NOT_SWITCH:
+        return decision, ", ".join(c.metric for c, r in gates if r.verdict is Verdict.WORSE)
+    open_gates = [
+        f"{c.metric}: {r.reason or r.verdict}"
+        for c, r in gates
+        if r.verdict in (Verdict.INCONCLUSIVE, Verdict.NOT_COMPUTABLE)
+    ]
+    return decision, ", ".join(open_gates) or None
+
+
+def stored_comparisons(run: ReplayRun) -> list[dict[str, Any]]:
+    """The comparisons that ``run`` ended with, as documents, in the plan's order."""
+    return [row.document for row in run.comparisons.all()]

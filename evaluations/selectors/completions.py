@@ -1,0 +1,185 @@
+"""Answers of both arms side by side. Public surface: ``PairRow``, ``pairs``, ``PairContent``, ``pair_content``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.core.paginator import Page, Paginator
+from django.db.models import Case, IntegerField, OuterRef, QuerySet, Subquery, Value, When
+
+from evaluations.enums import ArmRole
+from evaluations.models import Completion, ReplayRun, Sample, ScoreRow
+
+FLIPS = ("harmful", "beneficial")
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerRow:
+    """One arm's answer without its content."""
+
+    completion_id: int
+    outcome: str
+    outcome_label: str
+    latency_ms: float | None
+    cost: Any  # Decimal; None: unknown
+    scores: Mapping[str, float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class PairRow:
+    """Both answers to one sample and repeat; ``flip`` by the plan's first scorer."""
+
+    position: int
+    sample_id: int
+    external_id: str
+    repeat: int
+    segments: Mapping[str, str]
+    incumbent: AnswerRow | None
+    candidate: AnswerRow | None
+    flip: str  # harmful, beneficial or ''
+
+
+def pairs(
+    run: ReplayRun, *, flip: str = "", outcome: str = "", page: int = 1, per_page: int = 50
+) -> tuple[Sequence[PairRow], Page[Any]]:
+    """One page of pairs in the set's order, harmful flips first; filtered by flip or by either arm's outcome."""
+    arms = {arm.role: arm for arm in run.arms.all()}
+    scorers = run.plan_version.document["scorers"]
+    first = scorers[0]["key"] if scorers else None
+    other = Completion.objects.filter(
+        arm=arms[ArmRole.INCUMBENT], sample=OuterRef("sample"), repeat=OuterRef("repeat")
+    ).values("id")[:1]
+    rows: QuerySet[Completion] = Completion.objects.filter(arm=arms[ArmRole.CANDIDATE]).annotate(
+        incumbent_id=Subquery(other)
+    )
+    rows = rows.annotate(
+        own_score=_score(OuterRef("pk"), first), incumbent_score=_score(OuterRef("incumbent_id"), first)
+    ).annotate(
+        rank=Case(
+            When(own_score=0, incumbent_score=1, then=Value(0)),
+            When(own_score=1, incumbent_score=0, then=Value(1)),
+            default=Value(2),
+            output_field=IntegerField(),
+        )
+    )
+    if flip in FLIPS:
+        rows = rows.filter(rank=FLIPS.index(flip))
+    if outcome:
+        incumbent = Completion.objects.filter(arm=arms[ArmRole.INCUMBENT], outcome=outcome).values("id")
+        rows = rows.filter(outcome=outcome) | rows.filter(incumbent_id__in=incumbent)
+    listed = Paginator(rows.order_by("rank", "position", "repeat"), per_page).get_page(page)
+    return _finish(list(listed.object_list)), listed
+
+
+def _score(completion: OuterRef, key: str | None) -> Subquery:
+    return Subquery(ScoreRow.objects.filter(completion=completion, key=key or "").values("value")[:1])
+
+
+def _finish(rows: Sequence[Any]) -> list[PairRow]:
+    """Fetch everything a page shows with three queries."""
+    ids = [row.pk for row in rows] + [row.incumbent_id for row in rows if row.incumbent_id]
+    answers = Completion.objects.in_bulk(ids)
+    scores: dict[int, dict[str, float | None]] = {}
+    for completion_id, key, value in ScoreRow.objects.filter(completion__in=ids).values_list(
+        "completion_id", "key", "value"
+    ):
+        scores.setdefault(completion_id, {})[key] = value
+    samples = Sample.objects.in_bulk([row.sample_id for row in rows])
+    return [
+        PairRow(
+            position=row.position,
+            sample_id=row.sample_id,
+            external_id=samples[row.sample_id].external_id,
+            repeat=row.repeat,
+            segments=samples[row.sample_id].segments,
+            incumbent=_answer(answers.get(row.incumbent_id), scores),
+            candidate=_answer(answers.get(row.pk), scores),
+            flip=FLIPS[row.rank] if row.rank < len(FLIPS) else "",
+        )
+        for row in rows
+    ]
+
+
+def _answer(completion: Completion | None, scores: Mapping[int, Mapping[str, float | None]]) -> AnswerRow | None:
+    if completion is None:
+        return None
+    return AnswerRow(
+        completion_id=completion.pk,
+        outcome=str(completion.outcome),
+        outcome_label=completion.outcome.label,
+        latency_ms=completion.latency_ms,
+        cost=completion.cost_amount,
+        scores=scores.get(completion.pk, {}),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ShownAnswer:
+    """One arm's answer with its content; ``text`` is None where there is none, or it was purged."""
+
+    row: AnswerRow
+    model: str
+    served_model: str
+    text: str | None
+    message: Any
+    error: str
+    finish_reason: str
+    tokens: Mapping[str, int | None]
+    details: Mapping[str, str]  # scorer key -> what was compared
+
+
+@dataclass(frozen=True, slots=True)
+class PairContent:
+    """Everything about one sample in a run, for somebody who may read content."""
+
+    sample: Sample
+    request: Any
+    reference: Any
+    answers: Mapping[str, ShownAnswer]  # by arm role
+    previous_position: int | None
+    next_position: int | None
+
+
+def pair_content(run: ReplayRun, *, position: int, repeat: int = 0) -> PairContent | None:
+    """The sample at ``position`` of the run's set with both answers; None if there is none."""
+    found = list(
+        Completion.objects.filter(arm__run=run, position=position, repeat=repeat)
+        .select_related("arm__model", "content", "sample__content")
+        .prefetch_related("scores")
+    )
+    if not found:
+        return None
+    sample = found[0].sample
+    content = getattr(sample, "content", None)
+    answers = {}
+    for completion in found:
+        given = getattr(completion, "content", None)
+        scores = {completion.pk: {score.key: score.value for score in completion.scores.all()}}
+        row = _answer(completion, scores)
+        assert row is not None
+        answers[str(completion.arm.role)] = ShownAnswer(
+            row=row,
+            model=completion.arm.model.slug,
+            served_model=completion.served_model,
+            text=None if given is None else given.text,
+            message=None if given is None else given.message,
+            error=completion.error,
+            finish_reason=completion.vendor_finish_reason,
+            tokens={
+                "input": completion.input_uncached_tokens,
+                "output": completion.output_total_tokens,
+                "reasoning": completion.reasoning_tokens,
+            },
+            details={score.key: score.detail for score in completion.scores.all()},
+        )
+    size = run.sample_set.size if run.sample_set else 0
+    return PairContent(
+        sample=sample,
+        request=None if content is None else content.request,
+        reference=None if content is None else content.reference,
+        answers=answers,
+        previous_position=position - 1 if position > 0 else None,
+        next_position=position + 1 if position + 1 < size else None,
+    )

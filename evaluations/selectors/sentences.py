@@ -1,0 +1,88 @@
+"""One sentence per comparison, for directors. Public surface: ``sentence_for``, ``REASONS``."""
+
+from __future__ import annotations
+
+from evaluations.enums import Verdict
+from evaluations.selectors.criteria import Criterion, Reading
+
+REASONS: dict[str, str] = {
+    "too_few": "too few samples so far",
+    "wide": "the interval is still too wide",
+    "too_few_clusters": "fewer than five conversations or customers",
+    "missing": "more than 5 % of the pairs are missing, and they could change the answer",
+    "sensitive": "counting failures as failed answers and leaving them out give different answers",
+    "plan_changed": "the plan was changed after the fact",
+    "drifted": "a model changed under the test",
+    "not_yet_due": "read once, when every other criterion is met or at the horizon",
+    "no_pairs": "no sample was answered by both models",
+    "cost_unknown": "the price of a model or the tokens of too many calls are unknown",
+    "incumbent_costs_nothing": "the incumbent's cost is zero",
+    "no_success": "one of the models solved no task",
+    "not_measured": "it was not measured for both models",
+}
+
+_LABELS = {
+    "cost_per_request": "cost per request",
+    "cost_per_success": "cost per solved task",
+    "latency_p50_ms": "median latency",
+    "latency_p95_ms": "95th percentile of latency",
+    "ttft_p95_ms": "95th percentile of time to first token",
+    "failure_rate": "failure rate",
+}
+
+
+def label_of(metric: str) -> str:
+    return _LABELS.get(metric, metric)
+
+
+def sentence_for(criterion: Criterion, reading: Reading, *, incumbent: str, candidate: str) -> str:
+    """What, how sure, from how many; never a bare p value, never "no difference"."""
+    if reading.verdict is Verdict.NOT_COMPUTABLE:
+        return f"Not computable: {REASONS.get(reading.reason or '', 'the data is missing')}."
+    if criterion.max_ratio is not None:
+        return _ratio_sentence(criterion, reading, incumbent=incumbent, candidate=candidate)
+    return _difference_sentence(criterion, reading, incumbent=incumbent, candidate=candidate)
+
+
+def _difference_sentence(criterion: Criterion, reading: Reading, *, incumbent: str, candidate: str) -> str:
+    points = f"{_points(reading.lower)} to {_points(reading.upper)} points"
+    basis = f"95 % interval {points}, {reading.n:,} samples"
+    margin = f"{100 * (criterion.margin or 0):g} points"
+    difference = 100 * abs(reading.difference or 0)
+    if criterion.lower_is_better:
+        verb, gains, loses = "fails", "less often", "more often"
+    else:
+        verb, gains, loses = (
+            ("passes", "more often", "less often") if criterion.binary else ("scores", "higher", "lower")
+        )
+    if reading.verdict is Verdict.BETTER:
+        return f"{candidate} {verb} {difference:.1f} points {gains} than {incumbent} ({basis})."
+    if reading.verdict is Verdict.NON_INFERIOR:
+        tail = " It is measurably behind, within the margin." if reading.measurably_lower else ""
+        return f"{candidate} is at least as good as {incumbent} within the agreed {margin} ({basis}).{tail}"
+    if reading.verdict is Verdict.WORSE:
+        tail = ", by more than the agreed margin" if reading.beyond_margin else ""
+        return f"{candidate} {verb} {difference:.1f} points {loses} than {incumbent}{tail} ({basis})."
+    return f"Not yet known: {points} around a margin of {margin} ({REASONS.get(reading.reason or '', 'unknown')})."
+
+
+def _points(value: float | None) -> str:
+    return "unbounded" if value is None else f"{100 * value:+.1f}"
+
+
+def _ratio_sentence(criterion: Criterion, reading: Reading, *, incumbent: str, candidate: str) -> str:
+    name, limit = label_of(criterion.metric), criterion.max_ratio or 1.0
+    if reading.ratio is None:
+        return f"Not yet known: no ratio of {name} ({REASONS.get(reading.reason or '', 'unknown')})."
+    interval = f"95 % interval {_change(reading.lower)} to {_change(reading.upper)}, {reading.n:,} samples"
+    if reading.verdict is Verdict.INCONCLUSIVE:
+        return (
+            f"Not yet known: {name} of {candidate} is {_change(reading.ratio)} against {incumbent}, agreed at most"
+            f" {_change(limit)} ({interval}; {REASONS.get(reading.reason or '', 'unknown')})."
+        )
+    tail = "" if reading.verdict is not Verdict.WORSE else f"; agreed was at most {_change(limit)}"
+    return f"The {name} of {candidate} is {_change(reading.ratio)} against {incumbent} ({interval}){tail}."
+
+
+def _change(ratio: float | None) -> str:
+    return "unbounded" if ratio is None else f"{100 * (ratio - 1):+.0f} %"

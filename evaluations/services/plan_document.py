@@ -1,0 +1,183 @@
+"""What a plan says, as people write it and as it is frozen. Public surface: ``PlanDefinition`` and its parts,
+``check_definition``, ``frozen_document``, ``document_digest``, ``METRICS``."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from evaluations.enums import GATES, CriterionRole, Looks
+from evaluations.models import Plan
+from evaluations.plugins import PluginError
+from evaluations.scorers.base import ScorerConfigError
+from evaluations.scorers.registry import SCORERS
+from evaluations.services.errors import Refused
+
+# Measured on every call, next to what scorers say. True: a ratio candidate / incumbent, lower is better.
+METRICS: dict[str, bool] = {
+    "cost_per_request": True,
+    "cost_per_success": True,
+    "latency_p50_ms": True,
+    "latency_p95_ms": True,
+    "ttft_p95_ms": True,
+    "failure_rate": False,
+}
+
+
+class ScorerEntry(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    name: str  # of the scorer plugin
+    key: str = ""  # what criteria call it; '': its name
+    config: dict[str, Any] = {}
+
+    @property
+    def metric(self) -> str:
+        return self.key or self.name
+
+
+class CriterionEntry(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    metric: str
+    role: CriterionRole = CriterionRole.PRIMARY
+    margin: Decimal | None = None  # largest loss accepted, in the metric's own unit
+    max_ratio: Decimal | None = None  # candidate / incumbent, for cost and latency
+
+
+class BudgetEntry(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    amount: Decimal
+    currency: str = "USD"
+    assume_per_mtok: dict[str, Decimal] | None = None
+    max_calls: int | None = None
+
+
+class PlanDefinition(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """Everything of a plan but its arms."""
+
+    hypothesis: str = ""
+    scorers: list[ScorerEntry] = []
+    criteria: list[CriterionEntry] = []
+    looks: Looks = Looks.ONE_LOOK
+    alpha: Decimal = Decimal("0.05")
+    minimum_samples: int = 1
+    maximum_samples: int | None = None
+    decide_by: date | None = None
+    budget: BudgetEntry | None = None
+
+
+def definition_of(plan: Plan) -> PlanDefinition:
+    return msgspec.convert(plan.definition, PlanDefinition, strict=False)
+
+
+def check_definition(definition: PlanDefinition, *, field: str = "plan") -> None:
+    """Refuse what could never be judged; the message names the entry at fault."""
+    metrics: dict[str, ScorerEntry] = {}
+    for index, entry in enumerate(definition.scorers):
+        where = f"{field}.scorers[{index}]"
+        try:
+            SCORERS.get(entry.name).validate(entry.config)
+        except PluginError as error:
+            raise Refused(str(error), field=f"{where}.name") from None
+        except ScorerConfigError as error:
+            raise Refused(str(error), field=f"{where}.config") from None
+        if entry.metric in metrics or entry.metric in METRICS:
+            raise Refused(f"the key {entry.metric!r} is taken", field=f"{where}.key")
+        metrics[entry.metric] = entry
+    seen = set()
+    for index, criterion in enumerate(definition.criteria):
+        where = f"{field}.criteria[{index}]"
+        if criterion.metric not in metrics and criterion.metric not in METRICS:
+            known = ", ".join([*metrics, *METRICS])
+            raise Refused(f"unknown metric {criterion.metric!r} (known here: {known})", field=f"{where}.metric")
+        if criterion.metric in seen:
+            raise Refused(f"{criterion.metric!r} has a criterion already", field=f"{where}.metric")
+        seen.add(criterion.metric)
+        is_ratio = METRICS.get(criterion.metric, False)
+        wanted, other = ("max_ratio", "margin") if is_ratio else ("margin", "max_ratio")
+        value = getattr(criterion, wanted)
+        if getattr(criterion, other) is not None:
+            raise Refused(f"{criterion.metric} takes {wanted}, not {other}", field=f"{where}.{other}")
+        if value is None:
+            raise Refused(f"{criterion.metric} needs {wanted}", field=f"{where}.{wanted}")
+        if value <= 0 or (not is_ratio and value >= 1):
+            raise Refused(f"{value} is not a possible {wanted}", field=f"{where}.{wanted}")
+    if not Decimal(0) < definition.alpha < Decimal("0.5"):
+        raise Refused("must lie between 0 and 0.5", field=f"{field}.alpha")
+    if definition.minimum_samples < 1:
+        raise Refused("must be at least 1", field=f"{field}.minimum_samples")
+    if definition.maximum_samples is not None and definition.maximum_samples < definition.minimum_samples:
+        raise Refused("is below minimum_samples", field=f"{field}.maximum_samples")
+    budget = definition.budget
+    if budget is not None:
+        if not Decimal(0) < budget.amount < Decimal(9_000_000):
+            raise Refused("must be above 0 and below 9 million", field=f"{field}.budget.amount")
+        if budget.assume_per_mtok is not None and set(budget.assume_per_mtok) != {"input", "output"}:
+            raise Refused("needs exactly input and output", field=f"{field}.budget.assume_per_mtok")
+        if budget.max_calls is not None and budget.max_calls < 1:
+            raise Refused("must be at least 1", field=f"{field}.budget.max_calls")
+
+
+def check_ready(plan: Plan, definition: PlanDefinition) -> None:
+    """Refuse to freeze a plan that could not be run or decided."""
+    check_definition(definition)
+    if plan.candidate_endpoint is None:
+        raise Refused("the candidate needs an endpoint", field="candidate.endpoint")
+    if not any(criterion.role in GATES for criterion in definition.criteria):
+        raise Refused("at least one primary or guardrail criterion is needed", field="plan.criteria")
+
+
+def frozen_document(plan: Plan, definition: PlanDefinition) -> dict[str, Any]:
+    """What the digest covers: everything that decides the verdict; not budget, schedule, URL, key or limits."""
+    return {
+        "hypothesis": definition.hypothesis,
+        "arms": {
+            "incumbent": _arm(plan.incumbent_model, plan.incumbent_endpoint, plan.incumbent_request),
+            "candidate": _arm(plan.candidate_model, plan.candidate_endpoint, plan.candidate_request),
+        },
+        "scorers": [
+            {
+                "key": entry.metric,
+                "name": entry.name,
+                "version": SCORERS.get(entry.name).version,
+                "config": entry.config,
+            }
+            for entry in definition.scorers
+        ],
+        "criteria": [
+            {
+                "metric": criterion.metric,
+                "role": str(criterion.role),
+                "margin": None if criterion.margin is None else str(criterion.margin),
+                "max_ratio": None if criterion.max_ratio is None else str(criterion.max_ratio),
+            }
+            for criterion in definition.criteria
+        ],
+        "looks": str(definition.looks),
+        "alpha": str(definition.alpha),
+        "minimum_samples": definition.minimum_samples,
+        "horizon": {
+            "maximum_samples": definition.maximum_samples,
+            "decide_by": None if definition.decide_by is None else definition.decide_by.isoformat(),
+        },
+        "error_rule": "a vendor's failure is a failed sample; our own failure leaves the pair out",
+        "judge": None,
+        "switched_threshold": {"share": "0.80", "days": 14},
+    }
+
+
+def _arm(model: Any, endpoint: Any, request: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "model": model.slug,
+        "recorded": endpoint is None,
+        "protocol": None if endpoint is None else endpoint.protocol,
+        "parameters": {} if endpoint is None else endpoint.parameters,
+        "request": dict(request),
+    }
+
+
+def document_digest(document: Mapping[str, Any]) -> str:
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()

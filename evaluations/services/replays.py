@@ -1,0 +1,345 @@
+"""A replay from its start to its end.
+
+Public surface: ``create_run``, ``cancel_run``, ``resume_run``, ``end_run``, ``settle_run``.
+
+What happens in between, the calls, is in ``work.py``; what may be spent, in ``budget.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from django.db import transaction
+from django.db.models import F
+
+from evaluations.conf import setting
+from evaluations.enums import ArmRole, ChunkState, Outcome, RunStatus, RunTrigger
+from evaluations.models import (
+    Chunk,
+    ComparisonRow,
+    Completion,
+    Endpoint,
+    ModelVersion,
+    Plan,
+    ReplayRun,
+    RunArm,
+    SampleSet,
+    SampleSetMember,
+)
+from evaluations.pricing import PriceRow, price_in_force
+from evaluations.providers.registry import PROVIDERS
+from evaluations.selectors.comparisons import read_plan
+from evaluations.selectors.evidence import ENDED, evidence_for
+from evaluations.selectors.prices import prices_for
+from evaluations.services import audit
+from evaluations.services.errors import Conflict, Refused
+from evaluations.services.samples import freeze_set
+from evaluations.services.scoring import score_run
+from evaluations.signals import replay_run_finished
+
+RECORDED = "recorded"
+
+
+@transaction.atomic
+def create_run(
+    *,
+    plan: Plan,
+    by: audit.Actor,
+    at: datetime,
+    sample_set: SampleSet | None = None,
+    take: int | None = None,
+    repeats: int = 1,
+    budget: Decimal | None = None,
+    trigger: RunTrigger = RunTrigger.MANUAL,
+) -> ReplayRun:
+    """Freeze configuration, prices and samples of a replay and write its pending work.
+
+    ``sample_set`` defaults to the workload's newest; ``take`` replays that many of it which this plan has not replayed.
+    ``budget`` (the plan's currency) defaults to the plan's. Nothing left to take: a finished run without a call, reason
+    ``no_new_samples``. Raises ``Refused`` for an unfrozen plan, no samples, or an arm whose spending nothing limits.
+    """
+    version = plan.versions.order_by("-number").first()
+    if version is None:
+        raise Refused(f"plan {plan.slug} is not frozen: run freeze_plan first", field="plan")
+    if not 1 <= repeats <= 100:
+        raise Refused("must be between 1 and 100", field="repeats")
+    if take is not None and take < 1:
+        raise Refused("must be at least 1", field="take")
+    amount = budget or plan.budget_amount or setting("DEFAULT_BUDGET")[0]
+    if amount <= 0:
+        raise Refused("must be above 0", field="budget")
+    sample_set = _set_for(plan, sample_set)
+    if take is not None:
+        sample_set = _taken(plan, sample_set, take, by=by, at=at)
+    arms = _arms(plan, at=at)
+    size = 0 if sample_set is None else sample_set.size
+    run = ReplayRun.objects.create(
+        plan_version=version,
+        sample_set=sample_set,
+        status=RunStatus.PENDING if size else RunStatus.RUNNING,
+        trigger=trigger,
+        repeats=repeats,
+        total=size * len(arms) * repeats,
+        currency=plan.budget_currency,
+        budget_amount=amount,
+        max_calls=plan.max_calls,
+        assume_per_mtok=plan.assume_per_mtok,
+        created_at=at,
+        created_by=by.user,
+        started_at=None if size else at,
+    )
+    for arm in arms:
+        arm.run = run
+    RunArm.objects.bulk_create(arms)
+    Chunk.objects.bulk_create(_chunks(arms, size=size, repeats=repeats))
+    _audit(
+        run,
+        "replay_run.created",
+        by=by,
+        at=at,
+        data={
+            "samples": size,
+            "repeats": repeats,
+            "budget": f"{amount} {run.currency}",
+            "plan_version": version.number,
+        },
+    )
+    if not size:
+        end_run(run=run, status=RunStatus.FINISHED, reason="no_new_samples", at=at)
+        conclude_run(run=run, at=at)
+    return run
+
+
+def _set_for(plan: Plan, sample_set: SampleSet | None) -> SampleSet:
+    if sample_set is None:
+        sample_set = plan.workload.sample_sets.filter(parent__isnull=True).first()
+    if sample_set is None:
+        raise Refused(f"workload {plan.workload.slug} has no sample set: import samples first", field="set")
+    if sample_set.workload_id != plan.workload_id:
+        raise Refused(f"set {sample_set.pk} belongs to another workload", field="set")
+    return sample_set
+
+
+def _taken(plan: Plan, sample_set: SampleSet, take: int, *, by: audit.Actor, at: datetime) -> SampleSet | None:
+    """A set of the first ``take`` members that this plan has not replayed, in the set's own order."""
+    replayed = Completion.objects.filter(arm__run__plan_version__plan=plan).values("sample_id")
+    members = SampleSetMember.objects.filter(sample_set=sample_set).exclude(sample_id__in=replayed)
+    sample_ids = list(members.order_by("position").values_list("sample_id", flat=True)[:take])
+    if not sample_ids:
+        return None
+    return freeze_set(
+        workload=plan.workload,
+        sample_ids=sample_ids,
+        name=f"{sample_set.name}: {len(sample_ids)} not yet replayed",
+        method={"kind": "take", "take": take, "from": sample_set.pk},
+        parent=sample_set,
+        by=by,
+        at=at,
+    )
+
+
+def _arms(plan: Plan, *, at: datetime) -> list[RunArm]:
+    candidate = plan.candidate_endpoint
+    if candidate is None:
+        raise Refused("the candidate needs an endpoint", field="candidate.endpoint")
+    return [
+        _arm(ArmRole.INCUMBENT, plan, plan.incumbent_model, plan.incumbent_endpoint, plan.incumbent_request, at=at),
+        _arm(ArmRole.CANDIDATE, plan, plan.candidate_model, candidate, plan.candidate_request, at=at),
+    ]
+
+
+def _arm(
+    role: ArmRole, plan: Plan, model: ModelVersion, endpoint: Endpoint | None, request: dict[str, Any], *, at: datetime
+) -> RunArm:
+    prices = prices_for(model=model, endpoint=endpoint, currency=plan.budget_currency)
+    if endpoint is not None and plan.assume_per_mtok is None and plan.max_calls is None:
+        price = price_in_force(prices, on=at.date())
+        if price is None or price.input_per_mtok is None or price.output_per_mtok is None:
+            raise Refused(
+                f"{model.slug} has no {plan.budget_currency} price in force: give the budget assume_per_mtok"
+                " or max_calls",
+                field=f"{role}.endpoint",
+            )
+    return RunArm(
+        role=role,
+        model=model,
+        endpoint=endpoint,
+        request=request,
+        prices=[row.to_json() for row in prices],
+        provider_version=PROVIDERS.get(endpoint.protocol).version if endpoint else RECORDED,
+    )
+
+
+def prices_of(arm: RunArm) -> list[PriceRow]:
+    return [PriceRow.from_json(row) for row in arm.prices]
+
+
+def _chunks(arms: Sequence[RunArm], *, size: int, repeats: int) -> list[Chunk]:
+    """Slices of about 20 s of work; the arms take turns, so that both advance."""
+    chunks = []
+    for arm in arms:
+        step = _chunk_calls(arm.endpoint)
+        chunks += [
+            Chunk(arm=arm, repeat=repeat, start=start, stop=min(start + step, size))
+            for repeat in range(repeats)
+            for start in range(0, size, step)
+        ]
+    return sorted(chunks, key=lambda chunk: (chunk.repeat, chunk.start))
+
+
+def _chunk_calls(endpoint: Endpoint | None) -> int:
+    if endpoint is None:
+        return int(setting("CHUNK_MAX_CALLS"))
+    calls = int(setting("CHUNK_DEFAULT_CALLS"))
+    if endpoint.requests_per_minute is not None:
+        calls = min(calls, endpoint.requests_per_minute // 3)
+    return max(20, min(calls, int(setting("CHUNK_MAX_CALLS"))))
+
+
+@transaction.atomic
+def cancel_run(*, run: ReplayRun, by: audit.Actor, at: datetime) -> None:
+    """No further calls; those in flight are settled, answers so far stay. Raises ``Conflict`` if it has ended."""
+    if not end_run(run=run, status=RunStatus.CANCELLED, reason="", at=at):
+        raise Conflict("the run has already ended")
+    _audit(run, "replay_run.cancelled", by=by, at=at)
+
+
+@transaction.atomic
+def resume_run(*, run: ReplayRun, by: audit.Actor, at: datetime, budget: Decimal | None = None) -> None:
+    """Go on with a run that was cancelled, failed, or stopped by its budget; ``budget`` raises the cap first.
+
+    Answers that exist are not paid for again. Raises ``Conflict`` for a run that is not stopped, ``Refused`` for a cap
+    that the run has already reached.
+    """
+    changes: dict[str, Any] = {}
+    if budget is not None:
+        if budget <= run.spent_amount + run.reserved_amount:
+            raise Refused("the cap is already reached: raise it", field="budget")
+        changes["budget_amount"] = budget
+    elif run.status is RunStatus.STOPPED_BY_BUDGET and run.max_calls is None:
+        raise Refused("raise the cap to resume a run that its budget stopped", field="budget")
+    stopped = [RunStatus.CANCELLED, RunStatus.FAILED, RunStatus.STOPPED_BY_BUDGET]
+    if not ReplayRun.objects.filter(pk=run.pk, status__in=stopped).update(
+        status=RunStatus.RUNNING,
+        status_reason="",
+        finished_at=None,
+        progressed_at=at,
+        decision="",
+        decision_reason="",
+        max_calls=run.plan_version.plan.max_calls,
+        version=F("version") + 1,
+        **changes,
+    ):
+        raise Conflict("the run is not stopped")
+    run.arms.update(stopped_outcome="")
+    Chunk.objects.filter(arm__run=run, state=ChunkState.PENDING).update(not_before=None)
+    run.comparisons.all().delete()
+    run.refresh_from_db()
+    _audit(run, "replay_run.resumed", by=by, at=at, data={"budget": f"{run.budget_amount} {run.currency}"})
+
+
+def is_complete(run: ReplayRun) -> bool:
+    return not Chunk.objects.filter(arm__run=run, state=ChunkState.PENDING).exists()
+
+
+def is_quiet(run: ReplayRun, *, at: datetime) -> bool:
+    """Whether no worker has a call of ``run`` in flight."""
+    return not Chunk.objects.filter(arm__run=run, state=ChunkState.PENDING, lease_expires_at__gt=at).exists()
+
+
+def end_run(*, run: ReplayRun, status: RunStatus, reason: str, at: datetime) -> bool:
+    """No further calls from here on; False if the run has already ended. Its evidence is read by ``conclude_run``."""
+    ended = ReplayRun.objects.filter(pk=run.pk, status__in=[RunStatus.PENDING, RunStatus.RUNNING]).update(
+        status=status, status_reason=reason[:60], finished_at=at, version=F("version") + 1
+    )
+    run.refresh_from_db()
+    return bool(ended)
+
+
+def settle_run(*, run: ReplayRun, at: datetime) -> bool:
+    """End a run whose work is done, and read the evidence of a run that has ended; True if this call did.
+
+    Whoever releases a chunk calls this, and the sweep does for a worker that died before it could.
+    """
+    run.refresh_from_db()
+    if run.status is RunStatus.RUNNING and is_complete(run):
+        # Scores first: the run is finished only when its evidence can be read.
+        score_run(run)
+        end_run(run=run, status=RunStatus.FINISHED, reason="", at=at)
+    if run.status in ENDED and not run.decision and is_quiet(run, at=at):
+        return conclude_run(run=run, at=at)
+    return False
+
+
+def conclude_run(*, run: ReplayRun, at: datetime) -> bool:
+    """Read the plan version with this run's evidence, keep the reading, and tell the storey above; once per end."""
+    score_run(run)
+    with transaction.atomic():
+        if not ReplayRun.objects.filter(pk=run.pk, decision="", version=run.version).update(version=F("version") + 1):
+            return False
+        _keep_reading(run, at=at)
+        transaction.on_commit(lambda: replay_run_finished.send(sender=ReplayRun, run=run))
+    return True
+
+
+def _keep_reading(run: ReplayRun, *, at: datetime) -> None:
+    version = run.plan_version
+    look = _the_look(run)
+    if look is not None:
+        # One look has been taken: later evidence never changes its verdict.
+        read = [(row.metric, row.role, row.verdict, row.document) for row in look.comparisons.all()]
+        decision, reason = look.decision, look.decision_reason
+    else:
+        reading = read_plan(version.document, evidence_for(version, at_end_of=run), on=at.date())
+        read = [(c.criterion.metric, c.criterion.role, c.reading.verdict, c.to_document()) for c in reading.comparisons]
+        decision, reason = reading.decision, (reading.reason or "")[:300]
+    ComparisonRow.objects.bulk_create(
+        ComparisonRow(
+            run=run,
+            plan_version=version,
+            position=position,
+            metric=metric,
+            role=role,
+            verdict=verdict,
+            document=document,
+        )
+        for position, (metric, role, verdict, document) in enumerate(read)
+    )
+    ReplayRun.objects.filter(pk=run.pk).update(
+        decision=decision, decision_reason=reason, after_the_look=look is not None
+    )
+    run.refresh_from_db()
+    actor = audit.Actor.task("replay")
+    refused = Completion.objects.filter(arm__run=run, outcome=Outcome.NOT_PERMITTED)
+    if count := refused.count():
+        why = refused.values_list("error", flat=True)[0]
+        _audit(run, "sample.not_permitted", by=actor, at=at, data={"samples": count, "reason": why})
+    _audit(run, "replay_run.ended", by=actor, at=at, data={"status": str(run.status), "decision": str(decision)})
+
+
+def _the_look(run: ReplayRun) -> ReplayRun | None:
+    """For a plan of one look: the first finished run that had enough samples, if it is not this one."""
+    document = run.plan_version.document
+    if document["looks"] != "one_look":
+        return None
+    for earlier in run.plan_version.runs.filter(status=RunStatus.FINISHED).exclude(pk=run.pk).order_by("finished_at"):
+        first = earlier.comparisons.first()
+        if first is not None and first.document["reason"] != "too_few":
+            return earlier
+    return None
+
+
+def _audit(run: ReplayRun, action: str, *, by: audit.Actor, at: datetime, data: dict[str, Any] | None = None) -> None:
+    audit.record(
+        by=by,
+        at=at,
+        action=action,
+        object_type="replay_run",
+        object_id=run.pk,
+        object_label=f"run {run.pk} of {run.plan_version.plan.slug}",
+        team=run.plan_version.plan.workload.team,
+        data=data,
+    )

@@ -1,0 +1,137 @@
+"""One chunk at a time, by whoever has time. Public surface: ``work_once``, ``Stop``, ``open_runs``."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import uuid
+from collections.abc import Callable
+
+from django.utils import timezone
+
+from evaluations.conf import setting
+from evaluations.enums import STOPS_ARM, AttemptState, Outcome, RunStatus
+from evaluations.models import Attempt, Endpoint, ReplayRun, RunArm
+from evaluations.providers.base import EndpointConfig
+from evaluations.providers.credentials import CredentialMissing, read_credential
+from evaluations.providers.egress import Egress
+from evaluations.providers.egress_policy import EgressPolicy
+from evaluations.providers.registry import PROVIDERS
+from evaluations.replay.engine import ChunkEnd, RetryRule, Work, run_chunk
+from evaluations.replay.pacing import Pace
+from evaluations.services.ledger import (
+    Claim,
+    DatabaseLedger,
+    claim_chunk,
+    close_thread_connections,
+    load_work,
+    record_recorded_answers,
+    release,
+)
+from evaluations.services.replays import end_run, prices_of, settle_run
+
+Stop = Callable[[], bool]
+
+
+def never() -> bool:
+    return False
+
+
+def new_owner() -> str:
+    """A name for one claim: a lease is never mistaken for an earlier one of the same process."""
+    return f"{socket.gethostname()[:20]}:{os.getpid()}:{uuid.uuid4().hex[:12]}"
+
+
+def work_once(*, run: ReplayRun | None = None, stopping: Stop = never) -> ReplayRun | None:
+    """Claim one chunk (of ``run``, or of any), work on it, and end its run where that was the last one.
+
+    Returns the run that was worked on; None if there is nothing to claim.
+    """
+    claim = claim_chunk(owner=new_owner(), now=timezone.now(), run=run)
+    if claim is None:
+        return None
+    if claim.arm.recorded:
+        record_recorded_answers(claim, prices_of(claim.arm), now=timezone.now())
+        release(claim, done=True)
+    else:
+        _call(claim, stopping)
+    settle_run(run=claim.run, at=timezone.now())
+    return claim.run
+
+
+def _call(claim: Claim, stopping: Stop) -> None:
+    endpoint = claim.arm.endpoint
+    assert endpoint is not None
+    try:
+        config = endpoint_config(endpoint)
+    except CredentialMissing as error:
+        release(claim, done=False)
+        _stop_arm(claim, Outcome.AUTH, str(error))
+        return
+    works = load_work(claim)
+    end = asyncio.run(_replay(claim, config, endpoint, works, stopping)) if works else ChunkEnd.DONE
+    release(claim, done=end is ChunkEnd.DONE)
+    if end is ChunkEnd.BUDGET:
+        end_run(run=claim.run, status=RunStatus.STOPPED_BY_BUDGET, reason="budget", at=timezone.now())
+    elif end is ChunkEnd.ARM_STOPPED:
+        last = (
+            Attempt.objects.filter(arm=claim.arm, state=AttemptState.SETTLED, outcome__in=STOPS_ARM)
+            .order_by("-settled_at")
+            .first()
+        )
+        _stop_arm(claim, last.outcome if last else Outcome.AUTH, "")
+
+
+def _stop_arm(claim: Claim, outcome: Outcome, detail: str) -> None:
+    RunArm.objects.filter(pk=claim.arm.pk).update(stopped_outcome=outcome)
+    reason = f"{outcome}: {detail}" if detail else str(outcome)
+    end_run(run=claim.run, status=RunStatus.FAILED, reason=reason, at=timezone.now())
+
+
+async def _replay(
+    claim: Claim, config: EndpointConfig, endpoint: Endpoint, works: list[Work], stopping: Stop
+) -> ChunkEnd:
+    ledger = DatabaseLedger(claim=claim, endpoint=endpoint, prices=prices_of(claim.arm))
+    async with Egress(EgressPolicy.from_environment(os.environ)) as transport:
+        return await run_chunk(
+            works,
+            provider=PROVIDERS.get(config.protocol),
+            endpoint=config,
+            transport=transport,
+            ledger=ledger,
+            pace=Pace(
+                max_concurrency=min(endpoint.max_concurrency, len(works)),
+                requests_per_minute=endpoint.requests_per_minute,
+            ),
+            retry=RetryRule(
+                max_attempts=setting("MAX_ATTEMPTS"),
+                rate_limit_patience_seconds=setting("RATE_LIMIT_PATIENCE_SECONDS"),
+            ),
+            stopping=stopping,
+            drain_seconds=setting("DRAIN_SECONDS"),
+            heartbeat_seconds=setting("LEASE_SECONDS") / 3,
+            finalise=close_thread_connections,
+            seed=claim.chunk.pk,
+        )
+
+
+def endpoint_config(endpoint: Endpoint) -> EndpointConfig:
+    """The endpoint as providers see it, with its key read now. Raises ``CredentialMissing``."""
+    return EndpointConfig(
+        slug=endpoint.slug,
+        protocol=endpoint.protocol,
+        base_url=endpoint.base_url,
+        wire_model=endpoint.wire_model,
+        credential=read_credential(endpoint.credential_env or None, endpoint.credential_file or None),
+        region=endpoint.region or None,
+        deadline_seconds=endpoint.deadline_seconds,
+        stream=endpoint.stream,
+        parameters=endpoint.parameters,
+        options=endpoint.options,
+    )
+
+
+def open_runs() -> list[ReplayRun]:
+    """Runs that a sweep looks after: not ended, or ended and not yet read."""
+    return list(ReplayRun.objects.filter(decision="").order_by("id"))

@@ -1,0 +1,84 @@
+"""Celery's doors into the engine. A message is only a hint that work exists; the database row is the truth."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import multiprocessing
+
+from celery import shared_task
+from celery.signals import worker_init, worker_shutting_down
+from django.utils import timezone
+from kombu.exceptions import OperationalError as BrokerUnavailable
+
+logger = logging.getLogger(__name__)
+
+# Made before the pool forks, so that every child hears that the worker is told to stop.
+_stopping = multiprocessing.get_context("fork").Event()
+HINTS_AT_MOST = 8
+
+
+@worker_init.connect
+def _start(**kwargs: object) -> None:
+    _stopping.clear()
+
+
+@worker_shutting_down.connect
+def _shut_down(**kwargs: object) -> None:
+    _stopping.set()
+
+
+def stopping() -> bool:
+    return _stopping.is_set()
+
+
+@shared_task
+def work_on_run(run_id: int) -> None:
+    """Work on one chunk of a run, then leave a hint for the next."""
+    from evaluations.models import ReplayRun
+    from evaluations.services.work import work_once
+
+    run = ReplayRun.objects.filter(pk=run_id).first()
+    if run is not None and not stopping() and work_once(run=run, stopping=stopping) and not stopping():
+        hint(run_id, chunks=1)
+
+
+@shared_task
+def settle_run(run_id: int) -> None:
+    """Score, compare and end a run whose work is done."""
+    from evaluations.models import ReplayRun
+    from evaluations.services import replays
+
+    run = ReplayRun.objects.filter(pk=run_id).first()
+    if run is not None:
+        replays.settle_run(run=run, at=timezone.now())
+
+
+@shared_task
+def sweep() -> None:
+    """The safety net under every lost message: hints again for whatever is due and in nobody's hands."""
+    from evaluations.models import Chunk
+    from evaluations.services.ledger import claimable
+    from evaluations.services.work import open_runs
+
+    now = timezone.now()
+    for run in open_runs():
+        due = Chunk.objects.filter(claimable(now), arm__run=run).count()
+        if due:
+            hint(run.pk, chunks=due)
+        else:
+            hint_to_settle(run.pk)
+
+
+def hint_to_settle(run_id: int) -> None:
+    with contextlib.suppress(BrokerUnavailable):
+        settle_run.delay(run_id)
+
+
+def hint(run_id: int, *, chunks: int) -> None:
+    """Tell workers that a run has work. A broker that is down costs one sweep, never the request."""
+    try:
+        for _ in range(min(chunks, HINTS_AT_MOST)):
+            work_on_run.delay(run_id)
+    except BrokerUnavailable as error:
+        logger.warning("no hint sent for run %s: %s", run_id, error)
