@@ -7,7 +7,7 @@ from django.db.models import Q
 from django.db.models.functions import Coalesce
 
 from evaluations.enums import PriceKind
-from evaluations.models.fields import EnumField, ExactDecimalField, one_of
+from evaluations.models.fields import EnumField, ExactDecimalField, ModelNameField, one_of
 
 
 class Vendor(models.Model):
@@ -24,7 +24,7 @@ class Vendor(models.Model):
 class ModelVersion(models.Model):
     """A pinned model. ``family`` is its line of successors: an upgrade inside it continues a spell."""
 
-    slug = models.SlugField(max_length=120, unique=True)
+    slug = ModelNameField(max_length=120, unique=True)
     vendor = models.ForeignKey(Vendor, on_delete=models.PROTECT, related_name="models")
     family = models.CharField(max_length=80, blank=True)  # '': a family of its own
     retirement_announced_on = models.DateField(null=True, blank=True)

@@ -1,4 +1,4 @@
-"""Field types of the engine. Public surface: ``ExactDecimalField``, ``exact``, ``EnumField``."""
+"""Field types of the engine. Public surface: ``ExactDecimalField``, ``exact``, ``EnumField``, ``ModelNameField``."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.core.exceptions import ValidationError
+from django.core.validators import RegexValidator
 from django.db import models
 
 from evaluations.enums import Choice
@@ -104,6 +105,20 @@ class EnumField(models.CharField):
             return value
         # Not "value in enum": before Python 3.12 that refuses plain text.
         return self.enum(value) if value in self.enum._value2member_map_ else value
+
+
+class ModelNameField(models.SlugField):
+    """A slug as vendors write them: ``gpt-4.1`` and ``claude-3.5-sonnet`` have dots, others colons."""
+
+    default_validators = [
+        RegexValidator(
+            r"^[A-Za-z0-9][A-Za-z0-9._:@-]*\Z", "letters, digits, dots, hyphens, underscores, colons and @ only"
+        )
+    ]
+
+    def deconstruct(self) -> Any:
+        name, _, args, kwargs = super().deconstruct()
+        return name, "django.db.models.SlugField", args, kwargs
 
 
 def one_of(field: str, enum: type[Choice], name: str) -> models.CheckConstraint:
