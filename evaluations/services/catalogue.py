@@ -19,7 +19,6 @@ from msgspec import UNSET
 
 from evaluations.enums import PriceKind
 from evaluations.models import Endpoint, ModelVersion, Plan, PlanVersion, Price, Vendor
-from evaluations.plugins import PluginError
 from evaluations.providers.egress_policy import EgressPolicy, EgressRefused, check_base_url
 from evaluations.providers.registry import PROVIDERS
 from evaluations.services import audit
@@ -91,10 +90,9 @@ def save_endpoint(
     plans over an endpoint whose protocol or parameters changed are frozen again, as their next version. Raises
     ``Refused`` for an unknown protocol, an address that may not be called and a change of model; ``Conflict``.
     """
-    try:
-        PROVIDERS.get(protocol)
-    except PluginError as error:
-        raise Refused(str(error), field="protocol") from None
+    protocols = PROVIDERS.keys()
+    if protocol not in protocols:
+        raise Refused(f"unknown protocol {protocol} (known: {', '.join(protocols)})", field="protocol")
     try:
         check_base_url(base_url, EgressPolicy.from_environment(os.environ))
     except EgressRefused as error:
