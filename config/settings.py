@@ -22,7 +22,7 @@ PILOTS_DATA_DIR = DATA_DIR
 
 def _secret_key() -> str:
     """The configured key, else one made at the first start and kept in the data directory."""
-    configured = env.str("PILOTS_SECRET_KEY", default="")
+    configured: str = env.str("PILOTS_SECRET_KEY", default="")
     if configured:
         return configured
     path = DATA_DIR / "secret_key"
@@ -123,6 +123,8 @@ AXES_FAILURE_LIMIT = 10
 AXES_COOLOFF_TIME = 0.25  # hours
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_VERBOSE = False
+AXES_LOCKOUT_CALLABLE = "pilots.views.session.locked_out"
+CSRF_FAILURE_VIEW = "pilots.views.errors.forbidden"
 
 LANGUAGE_CODE = "en"
 USE_I18N = True
@@ -131,7 +133,6 @@ TIME_ZONE = "UTC"
 
 STATIC_URL = "static/"
 STATIC_ROOT = DATA_DIR / "static"
-STATICFILES_DIRS = [*([DATA_DIR / "assets"] if (DATA_DIR / "assets").is_dir() else [])]
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = DEBUG
 

@@ -5,3 +5,8 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("", include("pilots.urls")),
 ]
+
+handler400 = "pilots.views.errors.bad_request"
+handler403 = "pilots.views.errors.forbidden"
+handler404 = "pilots.views.errors.not_found"
+handler500 = "pilots.views.errors.server_error"

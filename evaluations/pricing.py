@@ -54,6 +54,18 @@ class PriceRow:
             **{name: None if row[name] is None else Decimal(row[name]) for name in _AMOUNTS},
         )
 
+    @classmethod
+    def assumed(cls, per_mtok: Mapping[str, str], *, currency: str) -> PriceRow:
+        """What a budget says to assume (``input``, ``output``) where the vendor discloses no price."""
+        return cls(
+            id=0,
+            effective_from=date.min,
+            currency=currency,
+            kind=PriceKind.THIRD_PARTY,
+            input_per_mtok=Decimal(per_mtok["input"]),
+            output_per_mtok=Decimal(per_mtok["output"]),
+        )
+
 
 _AMOUNTS = ("input_per_mtok", "output_per_mtok", "cache_read_per_mtok", "cache_write_per_mtok")
 

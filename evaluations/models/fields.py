@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
@@ -11,11 +11,18 @@ from django.db import models
 
 from evaluations.enums import Choice
 
+if TYPE_CHECKING:
+    # What the fields below take and give; the classes are generic for the type checker only.
+    BigIntegerField = models.BigIntegerField[Any, Any]
+    CharField = models.CharField[Any, Any]
+else:
+    BigIntegerField, CharField = models.BigIntegerField, models.CharField
+
 PLACES = 12
 _SCALE = Decimal(10) ** PLACES
 
 
-class ExactDecimalField(models.BigIntegerField):
+class ExactDecimalField(BigIntegerField):
     """A ``Decimal`` with 12 places, kept as a 64-bit integer of trillionths: up to 9.2 million either way.
 
     One token at any published price is a whole number of trillionths, so sums are exact on every database and a
@@ -23,9 +30,11 @@ class ExactDecimalField(models.BigIntegerField):
     """
 
     description = "Decimal with 12 places, stored as an integer"
+    _pyi_private_set_type: Any
+    _pyi_private_get_type: Any
 
     # The integer range check of BigIntegerField compares stored units; ours is done in ``_to_stored``.
-    validators: list[Any] = []  # type: ignore[assignment]
+    validators: list[Any] = []
 
     def _to_stored(self, value: Any) -> int | None:
         if value is None:
@@ -73,11 +82,14 @@ def exact(amount: Decimal | int | str) -> models.Value:
     return models.Value(Decimal(amount), output_field=ExactDecimalField())
 
 
-class EnumField(models.CharField):
+class EnumField(CharField):
     """A text column limited to one of our closed lists, in the form and in the database.
 
     The model's ``Meta.constraints`` carries the database's own check (see ``one_of``).
     """
+
+    _pyi_private_set_type: Any
+    _pyi_private_get_type: Any
 
     def __init__(self, enum: type[Choice], **kwargs: Any) -> None:
         self.enum = enum
@@ -93,7 +105,7 @@ class EnumField(models.CharField):
             kwargs["default"] = kwargs["default"].value
         return name, "django.db.models.CharField", args, kwargs
 
-    def clone(self) -> models.CharField:  # type: ignore[override, type-arg]
+    def clone(self) -> Any:
         _, _, args, kwargs = self.deconstruct()
         return models.CharField(*args, **kwargs)
 

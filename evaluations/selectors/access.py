@@ -13,7 +13,7 @@ from evaluations.enums import TeamRole
 from evaluations.models import Membership, ReplayRun, SampleSet, Team, Workload
 
 if TYPE_CHECKING:
-    from django.contrib.auth.models import AbstractUser
+    from django.contrib.auth.models import User
 
 _RANK = {TeamRole.VIEWER: 0, TeamRole.REVIEWER: 1, TeamRole.MANAGER: 2, TeamRole.ADMIN: 3}
 
@@ -22,7 +22,7 @@ _RANK = {TeamRole.VIEWER: 0, TeamRole.REVIEWER: 1, TeamRole.MANAGER: 2, TeamRole
 class Access:
     """What one person may see and do. A foreign team's object does not exist for them."""
 
-    user: AbstractUser
+    user: User
 
     @cached_property
     def _memberships(self) -> Mapping[int, Membership]:

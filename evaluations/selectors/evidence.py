@@ -75,8 +75,8 @@ def evidence_for(version: PlanVersion, *, at_end_of: ReplayRun | None = None) ->
         "id", "sample_id", "arm__role", "outcome", "cost_amount", "latency_ms", "ttft_ms"
     ).iterator(chunk_size=5000):
         by_role = answers.setdefault(sample_id, {ArmRole.INCUMBENT: [], ArmRole.CANDIDATE: []})
-        by_role[role].append(
-            _Answer(outcome, None if cost is None else float(cost), latency_ms, ttft_ms, scores.get(pk, {}))
+        by_role[ArmRole(role)].append(
+            _Answer(Outcome(outcome), None if cost is None else float(cost), latency_ms, ttft_ms, scores.get(pk, {}))
         )
     clusters = dict(Sample.objects.filter(pk__in=answers).values_list("id", "cluster")) if answers else {}
     evidence = Evidence(

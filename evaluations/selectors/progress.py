@@ -168,7 +168,8 @@ def arm_summary(arm: RunArm) -> ArmSummary:
         unknown = attempts.filter(cost_amount__isnull=True).count()
         window = {"first": None, "last": None}
     ok = completions.filter(outcome=Outcome.OK)
-    ttft = list(ok.filter(ttft_ms__isnull=False).values_list("ttft_ms", flat=True))
+    latency = [value for value in ok.values_list("latency_ms", flat=True) if value is not None]
+    ttft = [value for value in ok.values_list("ttft_ms", flat=True) if value is not None]
     return ArmSummary(
         role=str(arm.role),
         endpoint=None if arm.endpoint is None else arm.endpoint.slug,
@@ -186,7 +187,7 @@ def arm_summary(arm: RunArm) -> ArmSummary:
         currency=arm.run.currency,
         unknown_calls=unknown,
         tokens={name: None if sums[name] is None else int(sums[name]) for name in _TOKENS},
-        latency_ms=_percentiles(list(ok.filter(latency_ms__isnull=False).values_list("latency_ms", flat=True))),
+        latency_ms=_percentiles(latency),
         ttft_ms=_percentiles(ttft) if ttft else None,
         changes=_changes(arm),
     )

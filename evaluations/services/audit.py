@@ -16,7 +16,7 @@ from evaluations.enums import AuditSource
 from evaluations.models import AuditEvent, AuditHead, Team
 
 if TYPE_CHECKING:
-    from django.contrib.auth.models import AbstractUser
+    from django.contrib.auth.models import User
 
 # Every action that may appear in the chain, with its words for the page. An unknown name is a programming error.
 ACTIONS: dict[str, str] = {}
@@ -56,10 +56,10 @@ class Actor:
 
     name: str
     source: AuditSource
-    user: AbstractUser | None = None
+    user: User | None = None
 
     @classmethod
-    def person(cls, user: AbstractUser, source: AuditSource = AuditSource.WEB) -> Actor:
+    def person(cls, user: User, source: AuditSource = AuditSource.WEB) -> Actor:
         return cls(name=user.get_username(), source=source, user=user)
 
     @classmethod

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -18,7 +18,7 @@ from django.db.models import Count, Q
 from django.utils import timezone
 
 from evaluations.conf import setting
-from evaluations.enums import AttemptState, ChunkState, CostState, Outcome, PriceKind, Purpose, RunStatus
+from evaluations.enums import AttemptState, ChunkState, CostState, Outcome, Purpose, RunStatus
 from evaluations.models import (
     Attempt,
     Chunk,
@@ -153,7 +153,7 @@ def load_work(claim: Claim) -> list[Work]:
                 sample_id=member.sample_id,
                 position=member.position,
                 repeat=claim.chunk.repeat,
-                request=CompletionRequest(adapted(contents[member.sample_id].request, claim.arm.request)),
+                request=CompletionRequest(adapted(contents[member.sample_id].request or {}, claim.arm.request)),
                 attempts=sent.get(member.sample_id, 0),
             )
             for member in part
@@ -277,17 +277,8 @@ class DatabaseLedger:
 
     def _assumed_price(self) -> PriceRow | None:
         """What the budget says to assume where the vendor discloses no price."""
-        assumed = self.claim.run.assume_per_mtok
-        if assumed is None:
-            return None
-        return PriceRow(
-            id=0,
-            effective_from=date.min,
-            currency=self.claim.run.currency,
-            kind=PriceKind.THIRD_PARTY,
-            input_per_mtok=Decimal(assumed["input"]),
-            output_per_mtok=Decimal(assumed["output"]),
-        )
+        run = self.claim.run
+        return None if run.assume_per_mtok is None else PriceRow.assumed(run.assume_per_mtok, currency=run.currency)
 
     def _settle(self, settlements: Sequence[Settlement], *, now: datetime, fenced: bool) -> None:
         attempts, final = [], []

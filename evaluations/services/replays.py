@@ -68,10 +68,10 @@ def create_run(
         raise Refused("must be between 1 and 100", field="repeats")
     if take is not None and take < 1:
         raise Refused("must be at least 1", field="take")
-    amount = budget or plan.budget_amount or setting("DEFAULT_BUDGET")[0]
+    amount: Decimal = budget or plan.budget_amount or setting("DEFAULT_BUDGET")[0]
     if amount <= 0:
         raise Refused("must be above 0", field="budget")
-    sample_set = _set_for(plan, sample_set)
+    sample_set = newest_set(plan, sample_set)
     if take is not None:
         sample_set = _taken(plan, sample_set, take, by=by, at=at)
     arms = _arms(plan, at=at)
@@ -113,7 +113,8 @@ def create_run(
     return run
 
 
-def _set_for(plan: Plan, sample_set: SampleSet | None) -> SampleSet:
+def newest_set(plan: Plan, sample_set: SampleSet | None = None) -> SampleSet:
+    """``sample_set`` if given and of the plan's workload, else the workload's newest imported set."""
     if sample_set is None:
         sample_set = plan.workload.sample_sets.filter(parent__isnull=True).first()
     if sample_set is None:

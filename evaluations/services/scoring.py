@@ -36,7 +36,7 @@ def score_run(run: ReplayRun) -> int:
             contents = CompletionContent.objects.in_bulk([pk for pk, _, _ in batch])
             samples = SampleContent.objects.in_bulk([sample_id for _, sample_id, _ in batch])
             rows = [
-                _row(pk, entry, scorer, contents.get(pk), samples.get(sample_id), outcome)
+                _row(pk, entry, scorer, contents.get(pk), samples.get(sample_id), Outcome(outcome))
                 for pk, sample_id, outcome in batch
             ]
             ScoreRow.objects.bulk_create(rows, ignore_conflicts=True)

@@ -1,0 +1,48 @@
+"""``run RUN_ID``: look at, wait for, cancel or resume a run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from evaluations.enums import RunStatus
+from evaluations.management.base import PilotsCommand, amount
+from evaluations.management.waiting import wait_for
+from evaluations.models import ReplayRun
+from evaluations.selectors.progress import run_document
+from evaluations.services.errors import Refused
+from evaluations.services.replays import cancel_run, resume_run, settle_run
+from evaluations.tasks import hint
+
+BADLY = (RunStatus.FAILED, RunStatus.STOPPED_BY_BUDGET)
+
+
+class Command(PilotsCommand):
+    help = "Look at a replay run, or wait for, cancel or resume it."
+    name = "run"
+
+    def arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("run_id", type=int)
+        parser.add_argument("--wait", action="store_true", help="work on it here until it ends")
+        parser.add_argument("--budget", metavar="AMOUNT", help="with --resume: the new cap")
+        change = parser.add_mutually_exclusive_group()
+        change.add_argument("--cancel", action="store_true")
+        change.add_argument("--resume", action="store_true")
+
+    def run(self, **options: Any) -> tuple[Any, bool]:
+        run = ReplayRun.objects.filter(pk=options["run_id"]).first()
+        if run is None:
+            raise Refused(f"no run {options['run_id']}", field="run_id")
+        if options["cancel"]:
+            cancel_run(run=run, by=self.actor, at=self.now)
+            settle_run(run=run, at=self.now)
+            return run_document(run), True
+        if options["resume"]:
+            resume_run(run=run, by=self.actor, at=self.now, budget=amount(options["budget"], field="--budget"))
+            hint(run.pk, chunks=run.arms.count())
+        if options["wait"]:
+            finished = wait_for(run, say=self.progress)
+            return run_document(run), finished
+        run.refresh_from_db()
+        return run_document(run), run.status not in BADLY

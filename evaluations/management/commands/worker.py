@@ -1,0 +1,36 @@
+"""``worker``: the worker and its scheduler in the foreground."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from celery import current_app
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandParser
+
+from evaluations.conf import QUEUES
+
+
+class Command(BaseCommand):
+    help = "Run the worker and the scheduler until SIGTERM or Ctrl-C; calls in flight are awaited."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--concurrency", type=int, default=2, help="worker processes")
+        parser.add_argument("--no-scheduler", action="store_true", help="only the worker: another process schedules")
+        parser.add_argument("--loglevel", default="INFO")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        folder = Path(getattr(settings, "PILOTS_DATA_DIR", "var"))
+        folder.mkdir(parents=True, exist_ok=True)
+        arguments = [
+            "worker",
+            f"--concurrency={options['concurrency']}",
+            f"--queues={','.join(QUEUES)}",
+            f"--loglevel={options['loglevel']}",
+            "--without-gossip",
+            "--without-mingle",
+        ]
+        if not options["no_scheduler"]:
+            arguments += ["--beat", f"--schedule={folder / 'scheduler'}"]
+        current_app.worker_main(arguments)

@@ -1,0 +1,84 @@
+"""Working on a run in the command's own process. Public surface: ``wait_for``."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable
+from types import FrameType
+
+from django.db import connection
+from django.utils import timezone
+
+from evaluations.enums import RunStatus
+from evaluations.models import ReplayRun
+from evaluations.selectors.progress import RunProgress, run_progress
+from evaluations.services.replays import settle_run
+from evaluations.services.work import work_once
+
+POLL_SECONDS = 0.5
+ARMS = 2
+
+
+def wait_for(run: ReplayRun, *, say: Callable[[str], None]) -> bool:
+    """Claim chunks by lease like any worker until ``run`` has ended; True if it finished.
+
+    Ctrl-C lets calls in flight end, releases the chunks and leaves the run for a worker or a later ``--wait``.
+    """
+    stop = threading.Event()
+
+    def interrupted(signum: int, frame: FrameType | None) -> None:
+        say("stopping: calls in flight are awaited, the run stays resumable")
+        stop.set()
+
+    before = {number: signal.signal(number, interrupted) for number in (signal.SIGINT, signal.SIGTERM)}
+    workers = [threading.Thread(target=_work, args=(run.pk, stop), daemon=True) for _ in range(ARMS)]
+    try:
+        for worker in workers:
+            worker.start()
+        said = 0.0
+        while True:
+            run.refresh_from_db()
+            if run.decision or stop.is_set():
+                break
+            progress = run_progress(run, now=timezone.now())
+            if time.monotonic() - said >= 1:
+                said = time.monotonic()
+                say(_line(progress))
+            if not any(worker.is_alive() for worker in workers):
+                settle_run(run=run, at=timezone.now())
+            time.sleep(POLL_SECONDS / 5 if progress.done == progress.total else POLL_SECONDS)
+        stop.set()
+        for worker in workers:
+            worker.join()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    run.refresh_from_db()
+    say(_line(run_progress(run, now=timezone.now())))
+    return run.status is RunStatus.FINISHED
+
+
+def _work(run_id: int, stop: threading.Event) -> None:
+    """One worker: claim, work, and look again until the run has ended (another worker's lease may run out)."""
+    try:
+        run = ReplayRun.objects.get(pk=run_id)
+        while not stop.is_set():
+            run.refresh_from_db()
+            if run.decision:
+                return
+            if work_once(run=run, stopping=stop.is_set) is None:
+                settle_run(run=run, at=timezone.now())
+                stop.wait(POLL_SECONDS)
+    finally:
+        connection.close()
+
+
+def _line(progress: RunProgress) -> str:
+    rate = "" if progress.per_second is None else f", {progress.per_second:.0f}/s"
+    eta = "" if progress.eta_seconds is None else f", about {progress.eta_seconds:.0f} s left"
+    return (
+        f"run {progress.run_id}: {progress.status} {progress.done:,} of {progress.total:,}{rate}{eta},"
+        f" {progress.spent:.4f} of {progress.budget:f} {progress.currency}"
+    )
