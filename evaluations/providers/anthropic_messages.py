@@ -160,7 +160,8 @@ def _add_output_config(translation: Translation, body: JSON) -> None:
         translation.record("response_format", "renamed", "output_config.format")
     elif wanted is not None:
         translation.record("response_format", "dropped", "this vendor has no JSON mode without a schema")
-    effort = translation.take("reasoning_effort")
+    wanted_effort = translation.take("reasoning_effort")
+    effort = text(wanted_effort)
     if effort == "none":
         body["thinking"] = {"type": "disabled"}
         translation.record("reasoning_effort", "renamed", "thinking disabled")
@@ -168,7 +169,7 @@ def _add_output_config(translation: Translation, body: JSON) -> None:
         config["effort"] = _EFFORTS[effort]
         action: Action = "renamed" if config["effort"] == effort else "clamped"
         translation.record("reasoning_effort", action, f"output_config.effort {config['effort']}")
-    elif effort is not None:
+    elif wanted_effort is not None:
         translation.record("reasoning_effort", "dropped", "a value that this vendor does not know")
     if config:
         body["output_config"] = config

@@ -17,7 +17,7 @@ from evaluations.providers.requests import Translation, Untranslatable
 from evaluations.providers.wirejson import items, obj, text
 
 Role = Literal["system", "user", "assistant", "tool"]
-_ROLES: dict[Any, Role] = {
+_ROLES: dict[str, Role] = {
     "system": "system",
     "developer": "system",
     "user": "user",
@@ -73,7 +73,7 @@ def conversation(messages: Any) -> list[Turn]:
     names: dict[str, str] = {}
     for number, value in enumerate(messages, start=1):
         message = obj(value)
-        role = _ROLES.get(message.get("role"))
+        role = _ROLES.get(text(message.get("role")) or "")
         if role is None:
             raise Untranslatable(f"message {number} has the role {message.get('role')!r}")
         calls = tuple(_call(call) for call in items(message.get("tool_calls")))

@@ -13,6 +13,7 @@ import ssl
 import zlib
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from functools import lru_cache
 from types import TracebackType
 
 import aiohttp
@@ -58,6 +59,12 @@ class _CheckedResolver(AbstractResolver):
         """Nothing is held open."""
 
 
+@lru_cache(maxsize=8)
+def _tls(ca_bundle: str | None) -> ssl.SSLContext:
+    """Reading the certificate authorities takes tens of milliseconds; every pool of a process shares them."""
+    return ssl.create_default_context(cafile=ca_bundle)
+
+
 class Egress:
     """One connection pool. Use as an async context manager, inside the event loop that makes the calls.
 
@@ -86,7 +93,7 @@ class Egress:
             limit=self._limit,
             limit_per_host=self._limit_per_host,
             resolver=_CheckedResolver(self._policy, proxy_host),
-            ssl=ssl.create_default_context(cafile=self._policy.ca_bundle),
+            ssl=_tls(self._policy.ca_bundle),
         )
         self._session = aiohttp.ClientSession(
             connector=connector,

@@ -156,7 +156,8 @@ def _generation(translation: Translation) -> JSON:
         if wanted.kind == "json_schema":
             config["responseJsonSchema"] = wanted.schema
         translation.record("response_format", "renamed", "responseMimeType")
-    effort = translation.take("reasoning_effort")
+    wanted_effort = translation.take("reasoning_effort")
+    effort = text(wanted_effort)
     if effort == "none":
         config["thinkingConfig"] = {"thinkingBudget": 0}
         translation.record("reasoning_effort", "renamed", "thinkingConfig.thinkingBudget 0")
@@ -165,7 +166,7 @@ def _generation(translation: Translation) -> JSON:
         config["thinkingConfig"] = {"thinkingLevel": level}
         action: Action = "renamed" if level.lower() == effort else "clamped"
         translation.record("reasoning_effort", action, f"thinkingConfig.thinkingLevel {level}")
-    elif effort is not None:
+    elif wanted_effort is not None:
         translation.record("reasoning_effort", "dropped", "a value that this vendor does not know")
     return config
 

@@ -160,7 +160,7 @@ class _ResponseAssembler:
             data = obj(decode(event.data))
         except ValueError:
             return
-        kind = data.get("type")
+        kind = text(data.get("type"))
         if kind in _VISIBLE_EVENTS and data.get("delta"):
             self.visible = True
         if kind == "response.output_text.delta":

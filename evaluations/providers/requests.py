@@ -27,7 +27,7 @@ def merged_body(request: CompletionRequest, endpoint: EndpointConfig) -> tuple[J
     Raises ``Untranslatable`` when there are no messages.
     """
     body = {key: value for key, value in request.body.items() if key not in _NEVER_SENT and value is not None}
-    if not isinstance(body.get("messages"), Sequence) or not body["messages"]:
+    if not isinstance(body.get("messages"), (list, tuple)) or not body["messages"]:
         raise Untranslatable("the request has no messages")
     changes: list[ParameterChange] = []
     for parameter, value in endpoint.parameters.items():

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from evaluations.providers.base import CompletionRequest, EndpointConfig
+from evaluations.providers.base import CompletionRequest, EndpointConfig, WireResponse
 from evaluations.providers.egress import EgressPolicy
 
 Handler = Callable[["Received", asyncio.StreamWriter], Awaitable[None]]
@@ -106,3 +106,32 @@ def streaming(*chunks: bytes, pause_seconds: float = 0.0) -> Handler:
             await asyncio.sleep(pause_seconds)
 
     return handler
+
+
+class CannedStream:
+    """A transport without a network: it streams fixed chunks."""
+
+    status = 200
+    headers = {"content-type": "text/event-stream"}
+
+    def __init__(self, chunks: list[bytes]) -> None:
+        self._chunks = chunks
+
+    async def send(self, request: object, *, deadline_seconds: float) -> WireResponse:
+        raise AssertionError("a streamed call is not sent whole")
+
+    def stream(self, request: object, *, deadline_seconds: float) -> CannedStream:
+        return self
+
+    async def __aenter__(self) -> CannedStream:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Nothing to close."""
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        for chunk in self._chunks:
+            yield chunk
+
+    async def read(self) -> bytes:
+        return b"".join(self._chunks)
