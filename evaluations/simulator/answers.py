@@ -53,16 +53,21 @@ def _rows(path: Path) -> Iterator[tuple[int, JSON]]:
         with opener(path, "rt", encoding="utf-8") as lines:
             for number, line in enumerate(lines, 1):
                 if line.strip():
-                    row = json.loads(line)
-                    if not isinstance(row, dict):
-                        raise SimulatorConfigError(f"{path}, line {number}: expected a JSON object")
-                    yield number, row
+                    yield number, _row(line, f"{path}, line {number}")
     except OSError as error:
         raise SimulatorConfigError(f"{path}: {error.strerror or error}") from None
-    except (ValueError, EOFError) as error:
-        if isinstance(error, SimulatorConfigError):
-            raise
-        raise SimulatorConfigError(f"{path}, line {number + 1}: {error}") from None
+    except (UnicodeDecodeError, EOFError) as error:
+        raise SimulatorConfigError(f"{path}, after line {number}: {error}") from None
+
+
+def _row(line: str, where: str) -> JSON:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise SimulatorConfigError(f"{where}: {error}") from None
+    if not isinstance(row, dict):
+        raise SimulatorConfigError(f"{where}: expected a JSON object")
+    return row
 
 
 def _field(row: JSON, key: str, kind: type | tuple[type, ...], where: str) -> Any:

@@ -68,7 +68,8 @@ def _behaviours(path: Path) -> tuple[dict[str, ModelBehaviour], ModelBehaviour |
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
-        raise SimulatorConfigError(f"{path}{line}: {getattr(error, 'problem', None) or error}") from None
+        problem = " ".join(str(getattr(error, "problem", None) or error).split())
+        raise SimulatorConfigError(f"{path}{line}: {problem}") from None
     try:
         top = _mapping(document, "the file", {"models", "default", "seed"})
         models = _mapping(top.get("models") or {}, "models")

@@ -10,7 +10,9 @@ import hashlib
 import json
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import Future
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from types import TracebackType
@@ -168,15 +170,21 @@ async def _reset(request: web.Request) -> web.StreamResponse:
     return web.json_response({})
 
 
-async def serve(config: SimulatorConfig, host: str = "127.0.0.1", port: int = 9100) -> None:
-    """Serve until cancelled. Raises ``OSError`` when the port is taken."""
+@asynccontextmanager
+async def _listening(config: SimulatorConfig, host: str, port: int) -> AsyncIterator[web.AppRunner]:
     runner = web.AppRunner(build_app(config), access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     try:
         await web.TCPSite(runner, host, port, backlog=2048).start()
-        await asyncio.Event().wait()
+        yield runner
     finally:
         await runner.cleanup()
+
+
+async def serve(config: SimulatorConfig, host: str = "127.0.0.1", port: int = 9100) -> None:
+    """Serve until cancelled. Raises ``OSError`` when the port is taken."""
+    async with _listening(config, host, port):
+        await asyncio.Event().wait()
 
 
 def run(config: SimulatorConfig, host: str = "127.0.0.1", port: int = 9100) -> None:
@@ -190,53 +198,52 @@ def run(config: SimulatorConfig, host: str = "127.0.0.1", port: int = 9100) -> N
 class SimulatedVendors:
     """The vendors in a thread of this process, for tests and the demo: ``with SimulatedVendors(config) as vendors:``.
 
-    ``url`` is the base address, without a path; ``port`` 0 means any free one.
+    ``url`` is the base address, without a path; ``port`` 0 means any free one. Entering raises ``OSError`` when
+    the port is taken.
     """
 
     url: str
 
     def __init__(self, config: SimulatorConfig, *, host: str = "127.0.0.1", port: int = 0) -> None:
-        self._config = config
-        self._address = (host, port)
+        self._config, self._host, self._port = config, host, port
+        self._ready: Future[None] = Future()
 
     def bill(self) -> dict[str, Any]:
         """The vendors' own bill, as in ``GET /__bill``."""
-        return self._call(lambda: self._app[VENDORS].bill.document())
+        return self._call(lambda vendors: vendors.bill.document())
 
     def reset(self) -> None:
         """Start the bill anew and forget attempts and rate limits."""
-        self._call(lambda: self._app[VENDORS].reset())
+        self._call(Vendors.reset)
 
     def __enter__(self) -> Self:
-        self._loop = asyncio.new_event_loop()
-        self._app = build_app(self._config)
-        self._runner = web.AppRunner(self._app, access_log=None, shutdown_timeout=0.1)
-        try:
-            self._loop.run_until_complete(self._start())
-        except BaseException:
-            self._loop.run_until_complete(self._runner.cleanup())
-            self._loop.close()
-            raise
-        self._thread = threading.Thread(target=self._loop.run_forever, name="simulated-vendors", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="simulated-vendors", daemon=True)
         self._thread.start()
+        self._ready.result()
         return self
-
-    async def _start(self) -> None:
-        await self._runner.setup()
-        host, port = self._address
-        await web.TCPSite(self._runner, host, port, backlog=2048).start()
-        self.url = f"http://{host}:{self._runner.addresses[0][1]}"
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result(timeout=10)
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(timeout=10)
-        self._loop.close()
 
-    def _call(self, function: Callable[[], _T]) -> _T:
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._serve())
+        except OSError as error:
+            self._ready.set_exception(error)
+
+    async def _serve(self) -> None:
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        async with _listening(self._config, self._host, self._port) as runner:
+            self.url = f"http://{self._host}:{runner.addresses[0][1]}"
+            self._vendors = runner.app[VENDORS]
+            self._ready.set_result(None)
+            await self._stop.wait()
+
+    def _call(self, function: Callable[[Vendors], _T]) -> _T:
         async def inside() -> _T:
-            return function()
+            return function(self._vendors)
 
         return asyncio.run_coroutine_threadsafe(inside(), self._loop).result(timeout=10)
