@@ -80,7 +80,7 @@ def cumulative_incidence(
     causes = whole("cause", cause)
     same_length(time=observed.time, cause=causes)
     alpha = share("alpha", alpha)
-    staying = kaplan_meier(observed.time, causes > 0, observed.entry if entry is not None else None, alpha)
+    staying = kaplan_meier(time, causes > 0, entry, alpha)
     return CompetingRisks(
         any_cause=staying,
         by_cause={

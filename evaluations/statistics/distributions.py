@@ -5,6 +5,7 @@ scipy is imported at the first call, so that importing the room stays cheap.
 
 from __future__ import annotations
 
+import math
 from statistics import NormalDist
 
 _NORMAL = NormalDist()
@@ -16,10 +17,11 @@ def z_quantile(probability: float) -> float:
 
 
 def t_quantile(probability: float, df: float) -> float:
-    """Quantile of Student's t; ``df`` need not be whole. Infinite where it leaves double precision."""
+    """Quantile of Student's t; ``df`` need not be whole. Infinite past 1e100, where scipy's inversion saturates."""
     from scipy.special import stdtrit
 
-    return float(stdtrit(df, probability))
+    value = float(stdtrit(df, probability))
+    return value if abs(value) < 1e100 else math.copysign(math.inf, value)
 
 
 def chi2_upper_tail(statistic: float, df: int) -> float:

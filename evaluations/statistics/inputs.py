@@ -18,9 +18,10 @@ from evaluations.statistics.results import StatisticsError
 Vector = NDArray[np.float64]
 Whole = NDArray[np.int64]
 
-# Squares and products of accepted values stay finite in double precision.
-LARGEST = 1e100
+# Products of four accepted values stay finite in double precision.
+LARGEST = 1e50
 LARGEST_COUNT = 10**15
+SMALLEST_SHARE = 1e-10
 
 
 def vector(name: str, values: ArrayLike, *, at_least: int = 1, infinite: bool = False) -> Vector:
@@ -112,8 +113,8 @@ def positive(name: str, value: float) -> float:
 
 
 def share(name: str, value: float) -> float:
-    """A number strictly between 0 and 1."""
-    if not 0 < number(name, value) < 1:
+    """A number strictly between 0 and 1, and not so near either end that a quantile would leave double precision."""
+    if not SMALLEST_SHARE <= number(name, value) <= 1 - SMALLEST_SHARE:
         raise StatisticsError(f"{name} must lie between 0 and 1")
     return float(value)
 

@@ -107,9 +107,10 @@ def bradley_terry(wins: Sequence[Sequence[float]], *, reference: int = 0) -> Bra
     played = table + table.T
     ability = np.zeros(models)
     for _ in range(200):
-        expected = played / (1 + np.exp(ability[None, :] - ability[:, None]))
-        gradient = (table - expected).sum(axis=1)
-        weight = expected * expected.T / np.where(played > 0, played, 1)
+        beats = 1 / (1 + np.exp(ability[None, :] - ability[:, None]))
+        # wins - played x beats, in the form that does not cancel between lopsided pairs.
+        gradient = (table * beats.T - table.T * beats).sum(axis=1)
+        weight = played * beats * beats.T
         information = np.diag(weight.sum(axis=1)) - weight
         step = np.zeros(models)
         step[free] = np.linalg.solve(information[np.ix_(free, free)], gradient[free])

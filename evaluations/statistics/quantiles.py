@@ -29,7 +29,6 @@ def quantile(values: ArrayLike, n_timeouts: int, q: float, alpha: float = 0.05) 
     q, alpha = share("q", q), share("alpha", alpha)
     if n == 0:
         raise StatisticsError("there is no call to take a quantile of")
-    ordered = np.concatenate([completed, np.full(n - len(completed), math.inf)])
     tail = alpha / 2
     # Largest rank l with P(B <= l - 1) <= tail, and smallest rank u with P(B >= u) <= tail, for B binomial(n, q).
     lower_rank = int(binom.ppf(tail, n, q))
@@ -38,9 +37,9 @@ def quantile(values: ArrayLike, n_timeouts: int, q: float, alpha: float = 0.05) 
     upper_rank = int(binom.isf(tail, n, q)) + 1
     return Quantile(
         n=n,
-        estimate=defined(_hazen(ordered, q)),
-        lower=defined(ordered[lower_rank - 1]) if lower_rank >= 1 else None,
-        upper=defined(ordered[upper_rank - 1]) if upper_rank <= n else None,
+        estimate=defined(_hazen(completed, n, q)),
+        lower=defined(_at(completed, lower_rank - 1)) if lower_rank >= 1 else None,
+        upper=defined(_at(completed, upper_rank - 1)) if upper_rank <= n else None,
     )
 
 
@@ -66,7 +65,7 @@ def paired_quantile_ratio(
     if min(x.min(), y.min()) < 0:
         raise StatisticsError("incumbent and candidate must not hold negative values")
     n = len(x)
-    of_incumbent, of_candidate = defined(_hazen(np.sort(x), q)), defined(_hazen(np.sort(y), q))
+    of_incumbent, of_candidate = defined(_hazen(np.sort(x), n, q)), defined(_hazen(np.sort(y), n, q))
     ratio = of_candidate / of_incumbent if of_candidate is not None and of_incumbent else None
     lower = upper = None
     if n >= SMALLEST_BOOTSTRAP:
@@ -109,9 +108,15 @@ def _ranks(n: int, q: float) -> tuple[int, int, float]:
     return low, low + (weight > 0), weight
 
 
-def _hazen(ordered: Vector, q: float) -> float:
-    low, high, weight = _ranks(len(ordered), q)
-    return float(ordered[low]) if weight == 0 else float((1 - weight) * ordered[low] + weight * ordered[high])
+def _at(ordered: Vector, rank: int) -> float:
+    """The value at a 0-based rank; past the completed calls, a timeout."""
+    return float(ordered[rank]) if rank < len(ordered) else math.inf
+
+
+def _hazen(ordered: Vector, n: int, q: float) -> float:
+    """Hazen's quantile of n calls of which the ordered ones are known, and any others rank above."""
+    low, high, weight = _ranks(n, q)
+    return _at(ordered, low) if weight == 0 else (1 - weight) * _at(ordered, low) + weight * _at(ordered, high)
 
 
 def _hazen_rows(resamples: Vector, q: float) -> Vector:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from evaluations.statistics.distributions import t_quantile
-from evaluations.statistics.inputs import same_length, share, vector
+from evaluations.statistics.inputs import LARGEST, same_length, share, vector
 from evaluations.statistics.results import StatisticsError, TotalsRatio
 
 # Spread around the ratio below this share of the totals is rounding.
@@ -39,7 +39,9 @@ def ratio_of_totals(candidate: ArrayLike, incumbent: ArrayLike, alpha: float = 0
     logdelta_lower = logdelta_upper = None
     if ratio > 0:
         spread = t * math.sqrt(max(var_y / mean_y**2 + var_x / mean_x**2 - 2 * cov / (mean_y * mean_x), 0.0))
-        logdelta_lower, logdelta_upper = ratio * math.exp(-spread), ratio * math.exp(spread)
+        # Past this factor a limit says nothing, and would leave double precision.
+        if spread < math.log(LARGEST):
+            logdelta_lower, logdelta_upper = ratio * math.exp(-spread), ratio * math.exp(spread)
     return TotalsRatio(
         n=n, ratio=ratio, lower=lower, upper=upper, logdelta_lower=logdelta_lower, logdelta_upper=logdelta_upper
     )

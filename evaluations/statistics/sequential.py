@@ -93,11 +93,13 @@ def _weighted(counts: Counts | None, diffs: ArrayLike | None) -> tuple[Vector, V
     if (counts is None) == (diffs is None):
         raise StatisticsError("give either counts or differences")
     if counts is not None:
-        return np.array([1.0, -1.0, 0.0]), np.array(as_counts(counts), dtype=np.float64)
-    values = vector("diff", diffs, at_least=0)  # type: ignore[arg-type]
-    if (np.abs(values) > 1).any():
+        plus, minus, zero = as_counts(counts)
+        values, weights = np.array([-1.0, 0.0, 1.0]), np.array([minus, zero, plus], dtype=np.float64)
+        return values[weights > 0], weights[weights > 0]
+    rows = vector("diff", diffs, at_least=0)  # type: ignore[arg-type]
+    if (np.abs(rows) > 1).any():
         raise StatisticsError("diff holds a value outside -1 to 1")
-    distinct, times = np.unique(values, return_counts=True)
+    distinct, times = np.unique(rows, return_counts=True)
     return distinct, times.astype(np.float64)
 
 
