@@ -1,0 +1,184 @@
+"""Which attempts to switch there were, and how long each was followed, as of a day and as known at an instant.
+
+Public surface: ``observe``, ``Attempt``, ``ObservedSpell``, ``Stage``. Computed from events, never from cached status.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from django.db.models import QuerySet
+
+from evaluations.enums import Choice
+from pilots.conf import setting
+from pilots.enums import KnownBy, PilotStatus, Reason, SpellStatus
+from pilots.facts import Model, Spell, Switch, Timeline
+from pilots.models import Pilot, PilotEvent
+from pilots.selectors.filters import ReportFilters
+from pilots.selectors.timelines import histories, known_models
+from pilots.timeline import read
+from pilots.transitions import NO_SWITCH_YET
+
+
+class Stage(Choice):
+    """Where one attempt to switch stands; every attempt is in exactly one."""
+
+    DECLINED = "declined", "declined"
+    ABANDONED = "abandoned", "abandoned"
+    IN_PROGRESS = "in_progress", "in progress"
+    ALONGSIDE = "alongside", "running alongside"
+    FAILED_SWITCH = "failed_switch", "ramp without a cutover"
+    SWITCHED = "switched", "switched"
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedSpell:
+    """One time on the candidate, as far as it was followed. Days count from the cutover."""
+
+    number: int  # within its pilot
+    start: date
+    end: date | None
+    status: SpellStatus
+    days: int  # to the end, else to the last confirmation
+    entry_day: int  # known about only from this day on; 0: from the cutover
+    possible_days: int  # to the day the report is read as of
+    impossible_from: int | None  # day from which the incumbent no longer answers; None: no such date
+    forced: bool
+    known_by: KnownBy
+    last_confirmed: date
+    verdict_at_cutover: str | None
+    upgraded: bool
+    against_verdict: bool
+    end_model: str  # slug; '': not ended, or the workload is gone
+    reason: Reason | None
+    returned_to_vendor: bool
+    back_on_incumbent: bool
+
+    @property
+    def ended(self) -> bool:
+        return self.end is not None
+
+    @property
+    def lost(self) -> bool:
+        return self.status is SpellStatus.LOST_TO_FOLLOW_UP
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt to switch: a spell, or a pilot without one."""
+
+    pilot: str  # slug, as all names here
+    workload: str
+    team: str
+    task_type: str
+    incumbent: Model
+    candidate: Model
+    motive: str  # '': not declared
+    stage: Stage
+    verdict: str  # at the cutover; without a spell, of the latest decision; ''
+    spell: ObservedSpell | None
+
+    def group(self, by: str) -> str:
+        """The key of this attempt's group; ``by`` is one of ``filters.GROUPINGS``."""
+        if by == "vendor":
+            return f"{self.incumbent.vendor}->{self.candidate.vendor}"
+        if by == "forced":
+            if self.spell is None:
+                return "not_switched"
+            return "forced" if self.spell.forced else "chosen"
+        if by in ("incumbent", "candidate"):
+            return str(getattr(self, by).slug)
+        return getattr(self, by) or "none"
+
+
+def observe(pilots: QuerySet[Pilot], filters: ReportFilters) -> tuple[Attempt, ...]:
+    """Every attempt among ``pilots`` that had begun by ``filters.as_of``, oldest pilot slug first. Three queries."""
+    models = known_models()
+    by_slug = {model.slug: model for model in models.values()}
+    chosen = filters.apply(pilots)
+    known = histories(PilotEvent.objects.filter(pilot__in=chosen.values("pk")), models, known_at=filters.known_at)
+    within = setting("FORCED_WITHIN_DAYS")
+    columns = (
+        "pk",
+        "slug",
+        "workload__slug",
+        "workload__team__slug",
+        "workload__task_type",
+        "incumbent_id",
+        "candidate_id",
+        "motive",
+    )
+    attempts: list[Attempt] = []
+    for pk, slug, workload, team, task_type, incumbent, candidate, motive in chosen.order_by("slug").values_list(
+        *columns
+    ):
+        switch = Switch(models[incumbent], models[candidate], motive or None)
+        timeline = read(known.get(pk, []), switch, by_slug, until=filters.until, forced_within_days=within)
+        if timeline.opened_at is None:
+            continue
+        spells: list[ObservedSpell | None] = [_observed(spell, switch, filters.as_of) for spell in timeline.spells]
+        attempts += [
+            Attempt(
+                pilot=slug,
+                workload=workload,
+                team=team,
+                task_type=task_type,
+                incumbent=switch.incumbent,
+                candidate=switch.candidate,
+                motive=motive or "",
+                stage=_stage(timeline),
+                verdict=timeline.decision if spell is None else spell.verdict_at_cutover or "",
+                spell=spell,
+            )
+            for spell in spells or [None]
+        ]
+    return tuple(attempts)
+
+
+def _stage(timeline: Timeline) -> Stage:
+    if timeline.spells:
+        return Stage.SWITCHED
+    if timeline.status is PilotStatus.ALONGSIDE:
+        return Stage.ALONGSIDE
+    if timeline.status in NO_SWITCH_YET:
+        return Stage.IN_PROGRESS
+    if timeline.ramped:
+        return Stage.FAILED_SWITCH
+    return Stage.DECLINED if timeline.status is PilotStatus.DECLINED else Stage.ABANDONED
+
+
+def _observed(spell: Spell, switch: Switch, as_of: date) -> ObservedSpell:
+    start = spell.started_on
+    retires_on = switch.incumbent.retires_on
+    return ObservedSpell(
+        number=spell.number,
+        start=start,
+        end=spell.ended_on,
+        status=_status(spell, as_of),
+        days=((spell.ended_on or spell.last_confirmed_on) - start).days,
+        entry_day=(spell.observed_from_on - start).days,
+        possible_days=(as_of - start).days,
+        impossible_from=None if retires_on is None else max((retires_on - start).days, 0),
+        forced=spell.forced,
+        known_by=KnownBy.DECLARED,
+        last_confirmed=spell.last_confirmed_on,
+        verdict_at_cutover=spell.decision_at_cutover or None,
+        upgraded=spell.upgraded,
+        against_verdict=spell.against_verdict,
+        end_model=spell.end_model,
+        reason=spell.end_reason,
+        returned_to_vendor=spell.returned_to_vendor,
+        back_on_incumbent=spell.back_on_incumbent,
+    )
+
+
+def _status(spell: Spell, as_of: date) -> SpellStatus:
+    if spell.end_kind is not None:
+        return SpellStatus(spell.end_kind.value)
+    confirmed = (spell.last_confirmed_on - spell.started_on).days
+    due = next((day for day in setting("FOLLOW_UP_DAYS") if day > confirmed), None)
+    if due is None:
+        return SpellStatus.STILL_SWITCHED
+    lost_on = spell.started_on + timedelta(days=due + setting("LOST_AFTER_DAYS"))
+    return SpellStatus.LOST_TO_FOLLOW_UP if as_of >= lost_on else SpellStatus.STILL_SWITCHED
