@@ -1,0 +1,68 @@
+# The commands of the project. `make demo` and `make test` need nothing but Python 3.11+ and make.
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+SERVER ?= 127.0.0.1:8000
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo run worker test lint format soak lock clean
+
+help: ## Say what there is
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+install: $(VENV)/.installed ## Create .venv with the pinned dependencies
+
+# uv is several times faster; plain pip gives the same environment.
+$(VENV)/.installed: requirements.lock
+	@if command -v uv >/dev/null 2>&1; then \
+	  uv venv -q --allow-existing --python $(PYTHON) $(VENV) && uv pip install -q --python $(PY) --require-hashes -r requirements.lock; \
+	else \
+	  $(PYTHON) -m venv $(VENV) && $(PY) -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock; \
+	fi
+	@touch $@
+
+$(VENV)/.installed-dev: requirements-dev.lock $(VENV)/.installed
+	@if command -v uv >/dev/null 2>&1; then \
+	  uv pip install -q --python $(PY) --require-hashes -r requirements-dev.lock; \
+	else \
+	  $(PY) -m pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.lock; \
+	fi
+	@touch $@
+
+demo: install ## A believable portfolio, one full replay, the workbook, the site (ARGS=--no-server to exit after the workbook)
+	@$(PY) manage.py demo $(ARGS)
+
+run: install ## The site without demo data: web, worker, scheduler
+	@$(PY) manage.py migrate --verbosity 0
+	@$(PY) manage.py serve --bind $(SERVER)
+
+worker: install ## Worker and scheduler in the foreground
+	@$(PY) manage.py worker
+
+test: $(VENV)/.installed-dev ## The default suite: SQLite, embedded broker, Chromium where there is one
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null \
+	  || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && { apt-get update -qq; apt-get install -y -qq chromium; } >/dev/null 2>&1; } || true
+	$(PY) -m pytest -n 2 $(ARGS)
+
+lint: $(VENV)/.installed-dev ## Format, lint, types, import contracts, migrations, deployment checks
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+	$(PY) manage.py makemigrations --check --dry-run
+	PILOTS_PUBLIC_URL=https://pilots.example PILOTS_SECRET_KEY=$$($(PY) -c "import secrets; print(secrets.token_urlsafe(64))") \
+	  $(PY) manage.py check --deploy --fail-level WARNING
+
+format: $(VENV)/.installed-dev ## Format and fix what can be fixed
+	$(VENV)/bin/ruff format .
+	$(VENV)/bin/ruff check --fix .
+
+soak: $(VENV)/.installed-dev ## Fault and load tests at full size
+	PILOTS_SOAK=1 $(PY) -m pytest -m fault $(ARGS)
+
+lock: ## Pin the dependencies anew (needs uv)
+	uv pip compile -q --generate-hashes --universal --no-annotate --no-header --python-version 3.11 --extra site --extra postgres --extra redis pyproject.toml -o requirements.lock
+	uv pip compile -q --generate-hashes --universal --no-annotate --no-header --python-version 3.11 --all-extras -c requirements.lock pyproject.toml -o requirements-dev.lock
+
+clean: ## Remove the environment and the data directory
+	rm -rf $(VENV) var
