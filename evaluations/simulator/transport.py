@@ -51,7 +51,7 @@ async def send(request: web.Request, wire: Wire, fault: str | None) -> web.Strea
             headers = {"Content-Encoding": "gzip", "Content-Type": wire.content_type}
             return web.Response(body=_bomb(), headers=headers)
         case "huge_body":
-            return await _stream(request, wire, [*wire.parts, *[_MEBIBYTE] * 50])
+            return await _stream(request, wire, [*[_MEBIBYTE] * 50, *wire.parts])
         case "drip":
             single = [bytes([byte]) for byte in b"".join(wire.parts)]
             return await _stream(request, wire, single, pause_seconds=_DRIP_SECONDS)
