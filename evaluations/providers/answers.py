@@ -62,11 +62,12 @@ def answered(
     request_id: Any = None,
     usage: Usage,
 ) -> CompletionResult:
-    """An answer that arrived whole. ``finish`` overrides what ``finish_word`` would mean.
+    """An answer that arrived whole. ``finish`` overrides what ``finish_word`` would mean; no text is ``None``, never "".
 
     The vendor's stop reason decides first, a refusal next; then an answer with tool calls is ``ok`` if their arguments
     can be read, and an answer without any visible character is ``empty``.
     """
+    text = text or None
     reason = finish or finish_reason(finish_word)
     if refusal and reason in (FinishReason.COMPLETE, FinishReason.UNKNOWN, None):
         reason = FinishReason.REFUSAL

@@ -68,7 +68,7 @@ class AnthropicMessages(HttpProvider):
         blocks = [obj(block) for block in body["content"]]
         texts = [text(block.get("text")) or "" for block in blocks if block.get("type") == "text"]
         return answered(
-            text="".join(texts) if texts else None,
+            text="".join(texts),
             tool_calls=[
                 tool_call(text(block.get("id")), text(block.get("name")), block.get("input", {}))
                 for block in blocks

@@ -70,7 +70,7 @@ class GeminiGenerate(HttpProvider):
         texts = [text(part["text"]) or "" for part in parts if "text" in part and not part.get("thought")]
         calls = [obj(part["functionCall"]) for part in parts if isinstance(part.get("functionCall"), dict)]
         return answered(
-            text="".join(texts) if texts else None,
+            text="".join(texts),
             tool_calls=[
                 tool_call(text(call.get("id")) or f"call_{number}", text(call.get("name")), call.get("args", {}))
                 for number, call in enumerate(calls, start=1)

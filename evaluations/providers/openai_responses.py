@@ -68,13 +68,13 @@ class OpenAIResponses(HttpProvider):
         status = text(body.get("status"))
         reason = text(obj(body.get("incomplete_details")).get("reason")) if status == "incomplete" else None
         result = answered(
-            text="".join(texts) if texts else None,
+            text="".join(texts),
             tool_calls=[
                 tool_call(text(item.get("call_id")), text(item.get("name")), item.get("arguments", ""))
                 for item in output
                 if item.get("type") == "function_call"
             ],
-            refusal="".join(refusals) or None,
+            refusal="".join(refusals),
             finish_word=reason or status,
             served_model=body.get("model"),
             request_id=body.get("id"),

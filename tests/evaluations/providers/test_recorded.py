@@ -42,6 +42,7 @@ def test_no_answer_is_missing() -> None:
 
 def test_the_outcome_rules_hold() -> None:
     assert result_from_recording(text="half", finish_reason="max_tokens").outcome is Outcome.TRUNCATED
-    assert result_from_recording(text="", finish_reason="stop").outcome is Outcome.EMPTY
+    empty = result_from_recording(text="", finish_reason="stop")
+    assert (empty.outcome, empty.text) == (Outcome.EMPTY, None)
     assert result_from_recording(text="", finish_reason="content_filter").outcome is Outcome.CONTENT_FILTERED
     assert result_from_recording(message={"content": None, "refusal": "No."}).outcome is Outcome.REFUSED
