@@ -62,7 +62,7 @@ def answered(
     request_id: Any = None,
     usage: Usage,
 ) -> CompletionResult:
-    """An answer that arrived whole. ``finish`` overrides what ``finish_word`` would mean; no text is ``None``, never "".
+    """An answer that arrived whole; no text is ``None``. ``finish`` overrides what ``finish_word`` would mean.
 
     The vendor's stop reason decides first, a refusal next; then an answer with tool calls is ``ok`` if their arguments
     can be read, and an answer without any visible character is ``empty``.
