@@ -27,13 +27,14 @@ SHARE_EVERY_TICKS = 10
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """One sample to be answered by one arm. ``attempts`` = calls already sent for it, by this worker or a lost one."""
+    """One sample to be answered by one arm."""
 
     sample_id: int
     position: int
     repeat: int
     request: CompletionRequest
-    attempts: int = 0
+    attempts: int = 0  # calls already sent for it, by lost workers or earlier ones
+    failures: int = 0  # those of them that count towards the retry budget
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +184,7 @@ class _Chunk:
     async def answer(self, work: Work) -> None:
         """Call until there is an answer, the retry budget is used up, or the ledger says stop."""
         loop = asyncio.get_running_loop()
-        number, failures, waited_since = work.attempts, work.attempts, loop.time()
+        number, failures, waited_since = work.attempts, work.failures, loop.time()
         while await self.pace.enter():
             outcome, retry_after = Outcome.CANCELLED, None
             try:

@@ -18,7 +18,7 @@ from django.db.models import Count, Q
 from django.utils import timezone
 
 from evaluations.conf import setting
-from evaluations.enums import AttemptState, ChunkState, CostState, Outcome, Purpose, RunStatus
+from evaluations.enums import STOPS_ARM, AttemptState, ChunkState, CostState, Outcome, Purpose, RunStatus
 from evaluations.models import (
     Attempt,
     Chunk,
@@ -42,6 +42,8 @@ from evaluations.services.requests import adapted
 # A database that restarts is back within seconds; paid answers are worth waiting for it.
 _RETRY_DELAYS_SECONDS = (0.2, 0.5, 1, 2, 4, 8, 15)
 _LOAD_SLICE = 500
+# Ends of a call that say nothing about the sample: they do not use up its retries.
+_NO_FAILURE = frozenset({Outcome.RATE_LIMITED, *STOPS_ARM})
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,13 +139,13 @@ def _open_members(claim: Claim) -> list[SampleSetMember]:
 def load_work(claim: Claim) -> list[Work]:
     """What is left of the chunk, with the requests as this arm sends them."""
     members = _open_members(claim)
-    sent = dict(
-        Attempt.objects.filter(
-            arm=claim.arm, repeat=claim.chunk.repeat, sample_id__in=[member.sample_id for member in members]
-        )
-        .values_list("sample_id")
-        .annotate(Count("id"))
+    sent: dict[int, tuple[int, int]] = {}
+    earlier = Attempt.objects.filter(
+        arm=claim.arm, repeat=claim.chunk.repeat, sample_id__in=[member.sample_id for member in members]
     )
+    for sample_id, outcome in earlier.values_list("sample_id", "outcome"):
+        calls, failures = sent.get(sample_id or 0, (0, 0))
+        sent[sample_id or 0] = calls + 1, failures + (outcome not in _NO_FAILURE)
     works: list[Work] = []
     for first in range(0, len(members), _LOAD_SLICE):
         part = members[first : first + _LOAD_SLICE]
@@ -154,7 +156,8 @@ def load_work(claim: Claim) -> list[Work]:
                 position=member.position,
                 repeat=claim.chunk.repeat,
                 request=CompletionRequest(adapted(contents[member.sample_id].request or {}, claim.arm.request)),
-                attempts=sent.get(member.sample_id, 0),
+                attempts=sent.get(member.sample_id, (0, 0))[0],
+                failures=sent.get(member.sample_id, (0, 0))[1],
             )
             for member in part
         ]

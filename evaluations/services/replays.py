@@ -30,6 +30,7 @@ from evaluations.models import (
     SampleSetMember,
 )
 from evaluations.pricing import PriceRow, price_in_force
+from evaluations.providers.recorded import RECORDED_VERSION
 from evaluations.providers.registry import PROVIDERS
 from evaluations.selectors.comparisons import read_plan
 from evaluations.selectors.evidence import ENDED, evidence_for
@@ -39,8 +40,6 @@ from evaluations.services.errors import Conflict, Refused
 from evaluations.services.samples import freeze_set
 from evaluations.services.scoring import score_run
 from evaluations.signals import replay_run_finished
-
-RECORDED = "recorded"
 
 
 @transaction.atomic
@@ -170,7 +169,7 @@ def _arm(
         endpoint=endpoint,
         request=request,
         prices=[row.to_json() for row in prices],
-        provider_version=PROVIDERS.get(endpoint.protocol).version if endpoint else RECORDED,
+        provider_version=PROVIDERS.get(endpoint.protocol).version if endpoint else RECORDED_VERSION,
     )
 
 
