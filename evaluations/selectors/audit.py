@@ -10,7 +10,7 @@ from django.db.models import Q
 from evaluations.enums import AuditSource
 from evaluations.models import AuditEvent
 from evaluations.selectors.access import Access
-from evaluations.services.audit import ACTIONS
+from evaluations.audit_actions import ACTIONS
 
 PAGE_SIZE = 50
 

@@ -1,4 +1,4 @@
-"""The audit chain. Public surface: ``Actor``, ``record``, ``verify``."""
+"""The audit chain. Public surface: ``Actor``, ``record``, ``verify``, ``register_actions``."""
 
 from __future__ import annotations
 
@@ -12,42 +12,14 @@ from typing import TYPE_CHECKING, Any
 from django.db import transaction
 from django.db.models import F
 
+from evaluations.audit_actions import ACTIONS, register_actions
 from evaluations.enums import AuditSource
 from evaluations.models import AuditEvent, AuditHead, Team
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
-# Every action that may appear in the chain, with its words for the page. An unknown name is a programming error.
-ACTIONS: dict[str, str] = {}
-
-
-def register_actions(actions: Mapping[str, str]) -> None:
-    """Add names with their presenters, for example ``{"pilot.cutover": "recorded the cutover of"}``."""
-    ACTIONS.update(actions)
-
-
-register_actions(
-    {
-        "team.created": "created team",
-        "team.changed": "changed team",
-        "data_agreement.agreed": "recorded the data agreement of",
-        "data_agreement.ended": "ended the data agreement of",
-        "catalogue.created": "added to the catalogue",
-        "catalogue.changed": "changed in the catalogue",
-        "workload.created": "created workload",
-        "workload.changed": "changed workload",
-        "sample_set.frozen": "froze sample set",
-        "plan.created": "drafted plan",
-        "plan.changed": "changed plan",
-        "plan.frozen": "froze plan",
-        "replay_run.created": "started",
-        "replay_run.cancelled": "cancelled",
-        "replay_run.resumed": "resumed",
-        "replay_run.ended": "saw the end of",
-        "sample.not_permitted": "refused to send samples of",
-    }
-)
+__all__ = ["Actor", "record", "register_actions", "verify"]
 
 
 @dataclass(frozen=True, slots=True)
