@@ -158,7 +158,7 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('words', models.TextField()),
                 ('kind', models.CharField(max_length=24)),
-                ('source', models.CharField(max_length=500)),
+                ('source', models.CharField(blank=True, max_length=500)),
                 ('stated_on', models.DateField()),
                 ('model', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='claims', to='evaluations.modelversion')),
             ],

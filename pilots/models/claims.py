@@ -13,7 +13,7 @@ class Claim(models.Model):
     model = models.ForeignKey(ModelVersion, on_delete=models.CASCADE, related_name="claims")
     words = models.TextField()  # exact
     kind = EnumField(ClaimKind)
-    source = models.CharField(max_length=500)
+    source = models.CharField(max_length=500, blank=True)  # "": not said
     stated_on = models.DateField()
 
     class Meta:
