@@ -85,9 +85,10 @@ class _Walk:
             return "no decision is waiting for a second person"
         if kind in (EventKind.ROLLBACK, EventKind.SUPERSEDED, EventKind.FOLLOW_UP):
             return self._wrong_model(event)
-        if kind is EventKind.CUTOVER:
-            return self._bad_cutover(event)
-        if kind is EventKind.RAMP and status is PilotStatus.SWITCHED and (event.traffic_share or HALF) < HALF:
+        small = event.traffic_share is not None and event.traffic_share < HALF
+        if kind is EventKind.CUTOVER and small:
+            return "a cutover makes the candidate primary: its share is at least one half"
+        if kind is EventKind.RAMP and status is PilotStatus.SWITCHED and small:
             return "after the cutover a share under one half is a rollback: record a rollback"
         return None
 
@@ -117,14 +118,6 @@ class _Walk:
             return f"{target.slug} is the incumbent: that is a rollback"
         if target.slug == self.spells[-1].model:
             return f"the workload is on {target.slug} already"
-        return None
-
-    def _bad_cutover(self, event: Event) -> str | None:
-        if event.traffic_share is not None and event.traffic_share < HALF:
-            return "a cutover makes the candidate primary: its share is at least one half"
-        observed_from = event.data.get("observed_from")
-        if observed_from and date.fromisoformat(observed_from) < event.day:
-            return f"observed from {observed_from}, which is before the cutover of {event.day}"
         return None
 
     def apply(self, event: Event) -> None:
@@ -170,7 +163,7 @@ class _Walk:
                 number=len(self.spells) + 1,
                 started_at=event.occurred_at,
                 started_on=day,
-                observed_from_on=date.fromisoformat(observed_from) if observed_from else day,
+                observed_from_on=max(day, date.fromisoformat(observed_from)) if observed_from else day,
                 forced=self.switch.forced(day, self.forced_within_days),
                 against_verdict=self.against_verdict,
                 decision_at_cutover=self.decision,

@@ -23,6 +23,10 @@ class PilotAccess(Access):
     def may_open_for(self, team: Team) -> bool:
         return self.has_role(team, TeamRole.MANAGER)
 
+    def may_open_any(self) -> bool:
+        """Whether there is a team for which the person may open pilots."""
+        return any(self.may_open_for(team) for team in self.teams())
+
     def may_review(self, pilot: Pilot) -> bool:
         return self.has_role(pilot.workload.team, TeamRole.REVIEWER)
 

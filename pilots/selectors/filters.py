@@ -57,6 +57,7 @@ class ReportFilters:
     run: int | None = None  # a replay run of the pilot's plan
     set: int | None = None  # a sample set that was replayed for it
     by: str = ""  # one of GROUPINGS; '': no groups
+    present: bool = True  # False: a past state was asked for
 
     @classmethod
     def parse(cls, given: Mapping[str, Any], *, now: datetime) -> ReportFilters:
@@ -70,7 +71,7 @@ class ReportFilters:
         lists = {name: tuple(dict.fromkeys(texts.get(name, []))) for name in (*_LISTS, "vendor")}
         by = one.get("by", "").replace("-", "_")
         if by and by not in GROUPINGS:
-            raise Refused(f"by: {by!r} is not one of {', '.join(GROUPINGS)}", field="by")
+            raise Refused(f"{by!r} is not one of {', '.join(GROUPINGS)}", field="by")
         return cls(
             as_of=_day(one["as_of"]) if "as_of" in one else now.astimezone(UTC).date(),
             known_at=_instant(one["known_at"]) if "known_at" in one else now,
@@ -81,6 +82,7 @@ class ReportFilters:
             run=_whole(one["run"], "run", 1) if "run" in one else None,
             set=_whole(one["set"], "set", 1) if "set" in one else None,
             by=by,
+            present=not {"as_of", "known_at"} & one.keys(),
             **lists,
         )
 
@@ -120,7 +122,7 @@ def _texts(value: Any) -> list[str]:
 
 def _whole(text: str, name: str, least: int) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 9 and int(text) >= least):
-        raise Refused(f"{name}: {text!r} is not a whole number of at least {least}", field=name)
+        raise Refused(f"{text!r} is not a whole number of at least {least}", field=name)
     return int(text)
 
 
@@ -128,7 +130,7 @@ def _day(text: str) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise Refused(f"as_of: {text!r} is not a date (YYYY-MM-DD)", field="as_of") from None
+        raise Refused(f"{text!r} is not a date (YYYY-MM-DD)", field="as_of") from None
 
 
 def _instant(text: str) -> datetime:
@@ -139,5 +141,5 @@ def _instant(text: str) -> datetime:
         # In a query string "+" arrives as a blank.
         moment = datetime.fromisoformat(text.replace(" ", "+") if text.count(" ") and "T" in text else text)
     except ValueError:
-        raise Refused(f"known_at: {text!r} is not an instant (YYYY-MM-DDThh:mm:ssZ)", field="known_at") from None
+        raise Refused(f"{text!r} is not an instant (YYYY-MM-DDThh:mm:ssZ)", field="known_at") from None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -57,8 +57,8 @@ def _too_early(spells: Spells, pair: str, vendor: str, points: Sequence[Point], 
     back = {team for team, spell in spells if spell.returned_to_vendor}
     first = points[0]
     return (
-        f"{_count(len(teams), 'customer')} chose to {pair}, {len(back)} of them back with {vendor} so far: too early for"
-        f" a percentage ({_count(first.at_risk, 'period')} followed for {first.day} days, {min_at_risk} needed)."
+        f"{_count(len(teams), 'customer')} chose to {pair}, {len(back)} of them back with {vendor} so far: too early"
+        f" for a percentage ({_count(first.at_risk, 'period')} followed for {first.day} days, {min_at_risk} needed)."
     )
 
 

@@ -1,18 +1,21 @@
 """Which attempts to switch there were, and how long each was followed, as of a day and as known at an instant.
 
-Public surface: ``observe``, ``Attempt``, ``ObservedSpell``, ``Stage``. Computed from events, never from cached status.
+Public surface: ``tell``, ``Told``, ``observe``, ``observed``, ``Attempt``, ``ObservedSpell``, ``Stage``.
+Computed from events, never from cached status.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
+from django.contrib.auth import get_user_model
 from django.db.models import QuerySet
 
 from evaluations.enums import Choice
 from pilots.conf import setting
-from pilots.enums import KnownBy, PilotStatus, Reason, SpellStatus
+from pilots.enums import KnownBy, Motive, PilotStatus, Reason, SpellStatus
 from pilots.facts import Model, Spell, Switch, Timeline
 from pilots.models import Pilot, PilotEvent
 from pilots.selectors.filters import ReportFilters
@@ -92,48 +95,87 @@ class Attempt:
         return getattr(self, by) or "none"
 
 
-def observe(pilots: QuerySet[Pilot], filters: ReportFilters) -> tuple[Attempt, ...]:
-    """Every attempt among ``pilots`` that had begun by ``filters.as_of``, oldest pilot slug first. Three queries."""
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One pilot with its life, as far as the filters let it be seen."""
+
+    pk: int
+    slug: str
+    workload: str  # slug
+    team: str  # slug
+    task_type: str
+    motive: Motive | None
+    owner: str  # user name; '': nobody
+    deputy: str
+    opened_at: datetime
+    status_at: datetime
+    switch: Switch
+    timeline: Timeline
+
+
+_COLUMNS = (
+    "pk",
+    "slug",
+    "workload__slug",
+    "workload__team__slug",
+    "workload__task_type",
+    "motive",
+    "incumbent_id",
+    "candidate_id",
+)
+
+
+def tell(pilots: QuerySet[Pilot], filters: ReportFilters) -> Iterator[Told]:
+    """Every pilot among ``pilots`` that had begun by ``filters.as_of``, by slug. Three queries."""
     models = known_models()
     by_slug = {model.slug: model for model in models.values()}
     chosen = filters.apply(pilots)
     known = histories(PilotEvent.objects.filter(pilot__in=chosen.values("pk")), models, known_at=filters.known_at)
     within = setting("FORCED_WITHIN_DAYS")
-    columns = (
-        "pk",
-        "slug",
-        "workload__slug",
-        "workload__team__slug",
-        "workload__task_type",
-        "incumbent_id",
-        "candidate_id",
-        "motive",
-    )
-    attempts: list[Attempt] = []
-    for pk, slug, workload, team, task_type, incumbent, candidate, motive in chosen.order_by("slug").values_list(
-        *columns
-    ):
+    name = get_user_model().USERNAME_FIELD
+    rows = chosen.order_by("slug").values_list(*_COLUMNS, f"owner__{name}", f"deputy__{name}")
+    for pk, slug, workload, team, task_type, motive, incumbent, candidate, owner, deputy in rows:
         switch = Switch(models[incumbent], models[candidate], motive or None)
         timeline = read(known.get(pk, []), switch, by_slug, until=filters.until, forced_within_days=within)
-        if timeline.opened_at is None:
+        if timeline.opened_at is None or timeline.status_at is None:
             continue
-        spells: list[ObservedSpell | None] = [_observed(spell, switch, filters.as_of) for spell in timeline.spells]
-        attempts += [
-            Attempt(
-                pilot=slug,
-                workload=workload,
-                team=team,
-                task_type=task_type,
-                incumbent=switch.incumbent,
-                candidate=switch.candidate,
-                motive=motive or "",
-                stage=_stage(timeline),
-                verdict=timeline.decision if spell is None else spell.verdict_at_cutover or "",
-                spell=spell,
-            )
-            for spell in spells or [None]
-        ]
-    return tuple(attempts)
+        yield Told(
+            pk=pk,
+            slug=slug,
+            workload=workload,
+            team=team,
+            task_type=task_type,
+            motive=motive or None,
+            owner=owner or "",
+            deputy=deputy or "",
+            opened_at=timeline.opened_at,
+            status_at=timeline.status_at,
+            switch=switch,
+            timeline=timeline,
+        )
+
+
+def observe(pilots: QuerySet[Pilot], filters: ReportFilters) -> tuple[Attempt, ...]:
+    """Every attempt among ``pilots`` that had begun by ``filters.as_of``, by pilot and in order of time."""
+    return tuple(attempt for told in tell(pilots, filters) for attempt in _attempts(told, filters.as_of))
+
+
+def _attempts(told: Told, as_of: date) -> Iterator[Attempt]:
+    spells: list[ObservedSpell | None] = [observed(spell, told.switch, as_of) for spell in told.timeline.spells]
+    stage = _stage(told.timeline)
+    for spell in spells or [None]:
+        yield Attempt(
+            pilot=told.slug,
+            workload=told.workload,
+            team=told.team,
+            task_type=told.task_type,
+            incumbent=told.switch.incumbent,
+            candidate=told.switch.candidate,
+            motive=told.motive or "",
+            stage=stage,
+            verdict=told.timeline.decision if spell is None else spell.verdict_at_cutover or "",
+            spell=spell,
+        )
 
 
 def _stage(timeline: Timeline) -> Stage:
@@ -148,7 +190,8 @@ def _stage(timeline: Timeline) -> Stage:
     return Stage.DECLINED if timeline.status is PilotStatus.DECLINED else Stage.ABANDONED
 
 
-def _observed(spell: Spell, switch: Switch, as_of: date) -> ObservedSpell:
+def observed(spell: Spell, switch: Switch, as_of: date) -> ObservedSpell:
+    """The spell as it stood on ``as_of``."""
     start = spell.started_on
     retires_on = switch.incumbent.retires_on
     return ObservedSpell(

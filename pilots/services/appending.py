@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 
 from django.db import transaction
@@ -12,7 +13,7 @@ from evaluations.services.audit import record as record_audit
 from evaluations.services.errors import Conflict, Refused
 from pilots.conf import setting
 from pilots.enums import EventKind, EventSource, PilotStatus
-from pilots.facts import Event, Timeline
+from pilots.facts import Event, Problem, Timeline
 from pilots.models import EventAttachment, Pilot, PilotEvent
 from pilots.selectors.timelines import histories, known_models, switch_of
 from pilots.services.drafts import EventDraft, check
@@ -117,18 +118,17 @@ def attachment_rows(event: PilotEvent, draft: EventDraft) -> list[EventAttachmen
     return [EventAttachment(event=event, kind=item.kind, reference=item.reference) for item in draft.attachments]
 
 
-def refuse_new_problems(draft: EventDraft, before: Timeline, after: Timeline) -> None:
-    """Raises ``Refused`` for a rule that ``draft`` breaks, or makes an event already on record break."""
+def new_problem(before: Timeline, after: Timeline, own: Collection[str]) -> Problem | None:
+    """The first rule that is broken now and was not before; one broken by the ``own`` events (digests) if there is."""
     known = {(problem.event.digest, problem.rule) for problem in before.problems}
-    own = {draft.digest, draft.corrects.digest if draft.corrects else ""}
-    for problem in sorted(after.problems, key=lambda problem: problem.event.digest not in own):
-        event = problem.event
-        if (event.digest, problem.rule) in known:
-            continue
-        if event.digest in own:
-            raise Refused(problem.rule)
-        told = f"{event.kind.label} on {event.day}"
-        raise Refused(f"this contradicts what is on record: {told} ({problem.rule}); correct that first")
+    fresh = [problem for problem in after.problems if (problem.event.digest, problem.rule) not in known]
+    return min(fresh, key=lambda problem: problem.event.digest not in own, default=None)
+
+
+def contradiction(problem: Problem) -> str:
+    """The sentence for a new event that rules out one already on record."""
+    told = f"{problem.event.kind.label} on {problem.event.day}"
+    return f"this contradicts what is on record: {told} ({problem.rule}); correct that first"
 
 
 def _again(stored: PilotEvent, by: Actor) -> PilotEvent:
@@ -149,7 +149,10 @@ def _extended(pilot: Pilot, draft: EventDraft) -> tuple[Timeline, dict[str, int]
     switch, within = switch_of(pilot, models), setting("FORCED_WITHIN_DAYS")
     before = read(history, switch, by_slug, forced_within_days=within)
     after = read([*history, draft.as_event()], switch, by_slug, forced_within_days=within)
-    refuse_new_problems(draft, before, after)
+    own = {draft.digest, draft.corrects.digest if draft.corrects else ""}
+    problem = new_problem(before, after, own)
+    if problem is not None:
+        raise Refused(problem.rule if problem.event.digest in own else contradiction(problem))
     return after, dict(events.values_list("digest", "pk"))
 
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 register_actions({"pilot.changed": "changed pilot"})
 
-_SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+_SLUG = re.compile(r"[A-Za-z0-9_-]{1,80}")
 
 
 class Common(TypedDict, total=False):
@@ -65,7 +65,7 @@ def open_pilot(
 ) -> Pilot:
     """Open a pilot as a draft. Refuses a taken or unusable slug, one model on both sides, a plan of another switch."""
     if not _SLUG.fullmatch(slug):
-        raise Refused("a slug has letters, digits, hyphens, dots and underscores, 80 at the most", field="slug")
+        raise Refused("a slug has letters, digits, hyphens and underscores, 80 at the most", field="slug")
     if incumbent == candidate:
         raise Refused("incumbent and candidate are the same model", field="candidate")
     if plan is not None and (plan.workload_id, plan.incumbent_model_id, plan.candidate_model_id) != (

@@ -1,0 +1,88 @@
+"""Reports for a terminal. Public surface: ``TEXTS`` (report name -> its document as lines)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+Document = Mapping[str, Any]
+Row = tuple[str, ...]
+
+
+def _retention(document: Document) -> Iterator[str]:
+    yield f"Retention as of {document['as_of']}, known at {document['known_at']}"
+    yield ""
+    yield from _answer(document)
+    for group in document["groups"]:
+        yield ""
+        yield f"== {document['filters']['by']}: {group['key']}"
+        yield from _answer(group)
+    if document["logrank"]:
+        test = document["logrank"]
+        yield ""
+        yield f"Groups compared (log-rank): chi2 {test['chi2']:.3f}, {test['df']} df, p {test['p']:.4f}"
+
+
+def _answer(answer: Document) -> Iterator[str]:
+    yield answer["headline"]
+    yield ""
+    funnel = answer["funnel"]
+    yield "  ".join(f"{name.replace('_', ' ')} {number}" for name, number in funnel.items() if name != "of_which")
+    marked = [f"{name.replace('_', ' ')} {number}" for name, number in funnel["of_which"].items() if number]
+    yield f"of which: {', '.join(marked)}" if marked else "of which: none marked"
+    yield ""
+    titles = {
+        "at": "still on the candidate",
+        "not_rolled_back": "not back on the incumbent model",
+        "not_returned_to_vendor": "not back with the incumbent's vendor",
+    }
+    for name, title in titles.items():
+        rows: list[Row] = [("day", "share", "95 % interval", "at risk", "customers", "worst to best")]
+        rows += [_point(point) for point in answer[name]]
+        yield title
+        yield from _table(rows)
+    if answer["median_days"] is not None:
+        yield f"median {answer['median_days']} days"
+    for reason in answer["reasons"]:
+        yield f"rolled back for {reason['code']}: {reason['count']} ({', '.join(reason['pilots'])})"
+
+
+def _point(point: Document) -> Row:
+    if point["withheld"]:
+        share = interval = extremes = "withheld"
+    else:
+        share = _percent(point["still_switched"])
+        interval = f"{_percent(point['lower'])} to {_percent(point['upper'])}"
+        extremes = f"{_percent(point['worst'])} to {_percent(point['best'])}"
+    return str(point["day"]), share, interval, str(point["at_risk"]), str(point["customers"]), extremes
+
+
+def _percent(share: float | None) -> str:
+    return "?" if share is None else f"{100 * share:.1f} %"
+
+
+def _portfolio(document: Document) -> Iterator[str]:
+    yield f"Portfolio as of {document['as_of']}, known at {document['known_at']}"
+    yield "  ".join(f"{name.replace('_', ' ')} {number}" for name, number in document["counts"].items())
+    yield ""
+    columns = ("pilot", "team", "incumbent", "candidate", "status", "age_days", "spells", "last_confirmed")
+    titles = ("pilot", "team", "from", "to", "status", "days", "periods", "known to")
+    yield from _table([titles, *(tuple(_cell(row[name]) for name in columns) for row in document["pilots"])])
+    if document["attention"]:
+        yield ""
+        yield "Needs attention"
+        for matter in document["attention"]:
+            yield f"  {matter['subject']}: {matter['words']}"
+
+
+def _cell(value: Any) -> str:
+    return "" if value is None else str(value)
+
+
+def _table(rows: Sequence[Row]) -> Iterator[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        yield "  " + "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
+
+
+TEXTS: Mapping[str, Callable[[Document], Iterator[str]]] = {"retention": _retention, "portfolio": _portfolio}

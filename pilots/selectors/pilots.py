@@ -1,0 +1,107 @@
+"""The portfolio: every pilot with where it stands. Public surface: ``portfolio``, ``Portfolio``, ``PilotRow``."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+from django.db.models import QuerySet
+
+from pilots.enums import PilotStatus, SpellStatus
+from pilots.models import Pilot
+from pilots.selectors.attention import Matter, attention
+from pilots.selectors.documents import plain
+from pilots.selectors.filters import ReportFilters
+from pilots.selectors.observation import Told, observed, tell
+
+
+@dataclass(frozen=True, slots=True)
+class PilotRow:
+    """One pilot as of the day of the report. Pilot, team, workload, models and vendors are slugs."""
+
+    pilot: str
+    team: str
+    workload: str
+    task_type: str
+    incumbent: str
+    incumbent_vendor: str
+    candidate: str
+    candidate_vendor: str
+    owner: str  # user name; '': nobody
+    deputy: str
+    motive: str | None  # None: not declared
+    status: PilotStatus
+    status_at: datetime
+    age_days: int  # in this status; difference of UTC dates
+    opened_on: date
+    closed: bool
+    traffic_share: Decimal | None  # on the candidate; None: never said
+    verdict: str | None  # of the newest decision; None: none, or none was read
+    spells: int  # times on the candidate
+    switched_on: date | None  # of the newest spell, as the following; None: no spell
+    ended_on: date | None
+    last_confirmed: date | None
+    spell_status: SpellStatus | None
+    forced: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Portfolio:
+    as_of: date
+    known_at: datetime
+    filters: ReportFilters
+    counts: dict[str, int]  # pilots by status, in the order of a pilot's life; those that occur
+    pilots: tuple[PilotRow, ...]
+    attention: tuple[Matter, ...]  # most urgent first; empty for a past state
+
+    def to_document(self) -> dict[str, Any]:
+        return {**plain(self), "filters": self.filters.to_document()}
+
+
+def portfolio(filters: ReportFilters, pilots: QuerySet[Pilot] | None = None) -> Portfolio:
+    """The pilots among ``pilots`` (default: all) that ``filters`` leave, by slug. A constant number of queries."""
+    everything = Pilot.objects.all() if pilots is None else pilots
+    rows = tuple(_row(told, filters.as_of) for told in tell(everything, filters))
+    numbers = Counter(row.status for row in rows)
+    return Portfolio(
+        as_of=filters.as_of,
+        known_at=filters.known_at,
+        filters=filters,
+        counts={status.value: numbers[status] for status in PilotStatus if numbers[status]},
+        pilots=rows,
+        attention=attention(filters.apply(everything), at=filters.known_at) if filters.present else (),
+    )
+
+
+def _row(told: Told, as_of: date) -> PilotRow:
+    timeline = told.timeline
+    spell = observed(timeline.spells[-1], told.switch, as_of) if timeline.spells else None
+    return PilotRow(
+        pilot=told.slug,
+        team=told.team,
+        workload=told.workload,
+        task_type=told.task_type,
+        incumbent=told.switch.incumbent.slug,
+        incumbent_vendor=told.switch.incumbent.vendor,
+        candidate=told.switch.candidate.slug,
+        candidate_vendor=told.switch.candidate.vendor,
+        owner=told.owner,
+        deputy=told.deputy,
+        motive=told.motive.value if told.motive else None,
+        status=timeline.status,
+        status_at=told.status_at,
+        age_days=(as_of - told.status_at.astimezone(UTC).date()).days,
+        opened_on=told.opened_at.astimezone(UTC).date(),
+        closed=timeline.closed_at is not None,
+        traffic_share=timeline.traffic_share,
+        verdict=timeline.decision or None,
+        spells=len(timeline.spells),
+        switched_on=spell.start if spell else None,
+        ended_on=spell.end if spell else None,
+        last_confirmed=spell.last_confirmed if spell else None,
+        spell_status=spell.status if spell else None,
+        forced=spell.forced if spell else None,
+    )

@@ -1,0 +1,31 @@
+"""Every report by name. Public surface: ``REPORTS``, ``Report``.
+
+A report is a function of the filters and the pilots that may be seen (default: all), and yields something with
+``to_document()``. A new one is one entry here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from django.db.models import QuerySet
+
+from pilots.models import Pilot
+from pilots.selectors.filters import ReportFilters
+from pilots.selectors.pilots import portfolio
+from pilots.selectors.retention import retention
+
+
+class Document(Protocol):
+    def to_document(self) -> dict[str, Any]: ...
+
+
+class Report(Protocol):
+    def __call__(self, filters: ReportFilters, pilots: QuerySet[Pilot] | None = None) -> Document: ...
+
+
+REPORTS: Mapping[str, Report] = {
+    "portfolio": portfolio,
+    "retention": retention,
+}

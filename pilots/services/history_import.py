@@ -1,0 +1,230 @@
+"""Bring your spreadsheet: past switches from a CSV or XLSX file. Public surface: ``import_history``, ``HistoryReport``.
+
+The rules are those of the doors (``drafts.check``, ``pilots.transitions``); only the writing is done in bulk.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from operator import attrgetter
+from pathlib import Path
+from typing import Any
+
+from django.db import transaction
+
+from evaluations.models import ModelVersion, Workload
+from evaluations.services.audit import Actor, register_actions
+from evaluations.services.audit import record as record_audit
+from evaluations.services.errors import Refused
+from pilots.conf import setting
+from pilots.enums import EventKind, EventSource
+from pilots.facts import Event, Model, Switch, Timeline
+from pilots.models import EventAttachment, Pilot, PilotEvent
+from pilots.selectors.timelines import histories, known_models, switch_of
+from pilots.services.appending import attachment_rows, contradiction, new_problem, stored_event
+from pilots.services.drafts import EventDraft, check, share_kept
+from pilots.services.history_names import Names, slug_from
+from pilots.services.history_rows import HistoryRow, read_history, refusal
+from pilots.services.projection import Projection, claim, write_projections
+from pilots.timeline import read
+
+register_actions({"pilot.imported": "imported the history of"})
+
+# A cell that a draft's field comes from, where the two are called differently.
+_COLUMNS = {"attachments": "attachment", "": "event"}
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    line: int
+    reason: str
+
+
+_line = attrgetter("line")
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryReport:
+    """What an import did, or would do."""
+
+    events: int  # new ones
+    pilots: int  # that got at least one
+    skipped: tuple[Skipped, ...]  # rows that say what is on record already
+
+    def to_document(self) -> dict[str, Any]:
+        skipped = [{"line": row.line, "reason": row.reason} for row in self.skipped]
+        return {"events": self.events, "pilots": self.pilots, "skipped": skipped}
+
+
+@dataclass(slots=True)
+class _Told:
+    """One pilot of the file, with the line and draft of each event by digest, in the order of the lines."""
+
+    pilot: Pilot
+    drafts: dict[str, tuple[int, EventDraft]] = field(default_factory=dict)
+    rows: list[HistoryRow] = field(default_factory=list)
+
+
+def import_history(*, path: Path, by: Actor, at: datetime, dry_run: bool = False) -> HistoryReport:
+    """Store the events of ``path`` that are not on record yet, all or nothing.
+
+    Unknown teams, workloads, models and pilots are created; a history may start anywhere, its opening is implied. The
+    same file again adds nothing. Raises ``Refused`` naming file, line and column of the first row that breaks a rule,
+    ``Conflict`` when a pilot changes meanwhile. With ``dry_run`` the same happens and nothing is kept.
+    """
+    with transaction.atomic():
+        told, skipped = _drafts(path, Names(by=by, at=at), at)
+        written = _write(path, told, by, at, skipped)
+        if dry_run:
+            transaction.set_rollback(True)
+    return HistoryReport(sum(len(item.drafts) for item in written), len(written), tuple(sorted(skipped, key=_line)))
+
+
+def _drafts(path: Path, names: Names, at: datetime) -> tuple[list[_Told], list[Skipped]]:
+    """The file by pilot; rows that repeat an earlier row are skipped."""
+    known = {pilot.slug: pilot for pilot in Pilot.objects.select_related("workload__team", "incumbent", "candidate")}
+    by_slug: dict[str, _Told] = {}
+    skipped: list[Skipped] = []
+    for row in read_history(path):
+        workload = names.workload(names.team(row.team), row.workload)
+        incumbent, candidate = names.model(row.incumbent), names.model(row.candidate)
+        slug = slug_from(row.pilot, (), "")
+        if not slug:
+            raise refusal(path, row.line, "pilot", "needs letters a to z or digits: it is part of addresses")
+        if slug not in by_slug:
+            pilot = known.get(slug) or Pilot(
+                slug=slug, workload=workload, incumbent=incumbent, candidate=candidate, status_at=row.occurred_at
+            )
+            by_slug[slug] = _Told(pilot)
+        told = by_slug[slug]
+        _check_pilot(path, row, told.pilot, workload, incumbent, candidate)
+        draft = _draft(path, row, told.pilot, names.model(row.to_model) if row.to_model else None, at)
+        earlier, _ = told.drafts.setdefault(draft.digest, (row.line, draft))
+        if earlier != row.line:
+            skipped.append(Skipped(row.line, f"repeats line {earlier}"))
+        told.rows.append(row)
+    for told in by_slug.values():
+        _check_observed_from(path, told)
+    return list(by_slug.values()), skipped
+
+
+def _check_pilot(
+    path: Path, row: HistoryRow, pilot: Pilot, workload: Workload, incumbent: ModelVersion, candidate: ModelVersion
+) -> None:
+    if incumbent == candidate:
+        raise refusal(path, row.line, "candidate", "incumbent and candidate are the same model")
+    pairs: dict[str, tuple[Workload | ModelVersion, Workload | ModelVersion]] = {
+        "workload": (pilot.workload, workload),
+        "incumbent": (pilot.incumbent, incumbent),
+        "candidate": (pilot.candidate, candidate),
+    }
+    for column, (stored, told) in pairs.items():
+        if stored != told:
+            raise refusal(path, row.line, column, f"the pilot {pilot.slug} has {stored.slug}, not {told.slug}")
+
+
+def _check_observed_from(path: Path, told: _Told) -> None:
+    """It belongs to the cutover; a file may repeat it on the other rows of the pilot."""
+    if told.pilot.pk is not None:
+        return
+    begun = {row.observed_from for row in told.rows if row.kind is EventKind.CUTOVER}
+    for row in told.rows:
+        if row.observed_from is not None and row.observed_from not in begun:
+            raise refusal(path, row.line, "observed_from", "belongs to a cutover: put it on that row")
+
+
+def _draft(path: Path, row: HistoryRow, pilot: Pilot, to_model: ModelVersion | None, at: datetime) -> EventDraft:
+    """The row as its door would record it."""
+    share = row.traffic_share
+    data: dict[str, Any] = {"import": {"file": path.name, "line": row.line}}
+    if row.kind is EventKind.CUTOVER:
+        share = Decimal(1) if share is None else share
+        if row.observed_from is not None and row.observed_from > row.occurred_at.date():
+            data["observed_from"] = row.observed_from.isoformat()
+    elif row.kind is EventKind.ROLLBACK:
+        share = Decimal(0) if share is None else share_kept(share)
+        to_model = to_model or pilot.incumbent
+    draft = EventDraft(
+        kind=row.kind,
+        occurred_at=row.occurred_at,
+        traffic_share=share,
+        reason=row.reason,
+        to_model=to_model,
+        note=row.note,
+        attachments=row.attachments,
+        data=data,
+    )
+    try:
+        check(draft, at=at)
+    except Refused as error:
+        raise refusal(path, row.line, _COLUMNS.get(error.field, error.field), error.message) from None
+    return draft
+
+
+def _write(path: Path, told: list[_Told], by: Actor, at: datetime, skipped: list[Skipped]) -> list[_Told]:
+    """Judge every pilot's life with the new events in it, then store them. Returns what was new."""
+    Pilot.objects.bulk_create([item.pilot for item in told if item.pilot.pk is None], batch_size=500)
+    models = known_models()
+    by_slug = {model.slug: model for model in models.values()}
+    stored = PilotEvent.objects.filter(pilot__in=[item.pilot for item in told])
+    past = histories(stored, models)
+    event_ids: dict[int, dict[str, int]] = defaultdict(dict)
+    for pilot_id, digest, pk in stored.values_list("pilot_id", "digest", "pk"):
+        event_ids[pilot_id][digest] = pk
+    written: list[tuple[_Told, Timeline]] = []
+    rows: list[tuple[PilotEvent, EventDraft]] = []
+    for item in told:
+        pilot = item.pilot
+        for digest in event_ids[pilot.pk].keys() & item.drafts.keys():
+            line, _ = item.drafts.pop(digest)
+            skipped.append(Skipped(line, "is on record already"))
+        if item.drafts:
+            timeline = _judged(path, item, past.get(pilot.pk, []), switch_of(pilot, models), by_slug)
+            written.append((item, timeline))
+            rows += [
+                (stored_event(pilot, by, at, draft, seq=pilot.last_seq + number, source=EventSource.IMPORT), draft)
+                for number, (_, draft) in enumerate(item.drafts.values(), 1)
+            ]
+    PilotEvent.objects.bulk_create([event for event, _ in rows], batch_size=500)
+    EventAttachment.objects.bulk_create(
+        [attachment for event, draft in rows for attachment in attachment_rows(event, draft)], batch_size=500
+    )
+    for event, _ in rows:
+        event_ids[event.pilot_id][event.digest] = event.pk
+    for item, timeline in written:
+        claim(item.pilot, timeline, last_seq=item.pilot.last_seq + len(item.drafts), version=item.pilot.version)
+        _record_audit(path, item, by, at)
+    write_projections([Projection(item.pilot, timeline, event_ids[item.pilot.pk]) for item, timeline in written])
+    return [item for item, _ in written]
+
+
+def _judged(path: Path, item: _Told, past: list[Event], switch: Switch, models: Mapping[str, Model]) -> Timeline:
+    within = setting("FORCED_WITHIN_DAYS")
+    before = read(past, switch, models, forced_within_days=within)
+    new = [draft.as_event() for _, draft in item.drafts.values()]
+    after = read([*past, *new], switch, models, forced_within_days=within)
+    problem = new_problem(before, after, item.drafts.keys())
+    if problem is not None:
+        digest = problem.event.digest
+        line, _ = item.drafts.get(digest) or next(iter(item.drafts.values()))
+        rule = problem.rule if digest in item.drafts else contradiction(problem)
+        raise refusal(path, line, "event", rule)
+    return after
+
+
+def _record_audit(path: Path, item: _Told, by: Actor, at: datetime) -> None:
+    pilot = item.pilot
+    record_audit(
+        by=by,
+        at=at,
+        action="pilot.imported",
+        object_type="pilot",
+        object_id=pilot.pk,
+        object_label=pilot.slug,
+        team=pilot.workload.team,
+        data={"file": path.name, "events": len(item.drafts), "to": pilot.status.value},
+    )
