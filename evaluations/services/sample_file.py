@@ -1,0 +1,146 @@
+"""A log file on its way into the pool, one row at a time.
+
+Public surface: ``SampleFile`` (reads), ``Row``, ``Spool`` (keeps on disk), ``Rejects`` (bad lines). Contents are never
+held in memory.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, TextIO
+
+import msgspec
+from django.conf import settings
+
+from evaluations.capture.base import BadLine, CapturedSample, CaptureError, Reader
+from evaluations.capture.digest import sample_digest
+from evaluations.capture.redaction import RedactionError, Redactor
+from evaluations.capture.registry import READERS, detect
+from evaluations.plugins import PluginError
+from evaluations.services.errors import Refused
+from evaluations.services.ledger import storable
+
+MAX_LABEL = 200  # characters of an id, a cluster
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One readable line: ``sample`` as it will be stored, the id it has in the pool, the digest of its content."""
+
+    sample: CapturedSample
+    external_id: str
+    digest: str
+    redacted: Counter[str] = field(default_factory=Counter)
+
+
+class SampleFile:
+    """``path`` read as ``format`` ('auto': recognised by its beginning), redacted unless told otherwise."""
+
+    def __init__(self, path: Path, *, format: str, requests: Path | None, redact: bool) -> None:
+        """Raises ``Refused`` for a file that cannot be read and for an unknown format."""
+        self.path = path
+        self._requests = requests
+        # Pseudonyms of ids must be the same at the next import, and mean nothing to whoever lacks the key.
+        self._redactor = Redactor(secret=settings.SECRET_KEY.encode()) if redact else None
+        try:
+            self.reader: Reader = detect(path) if format == "auto" else READERS.get(format)
+        except CaptureError as error:
+            raise Refused(str(error)) from None
+        except OSError as error:
+            raise Refused(f"{path.name}: cannot be read ({error.strerror})") from None
+        except PluginError:
+            raise Refused(
+                f"unknown format {format} (known: auto, {', '.join(READERS.keys())})", field="format"
+            ) from None
+
+    def rows(self) -> Iterator[Row | BadLine]:
+        """Every line. Raises ``Refused`` where the file as a whole turns out to be unreadable."""
+        try:
+            for item in self.reader.read(self.path, requests=self._requests):
+                yield item if isinstance(item, BadLine) else self._row(item)
+        except CaptureError as error:
+            raise Refused(str(error)) from None
+        except OSError as error:
+            raise Refused(f"{self.path.name}: cannot be read ({error.strerror})") from None
+
+    def _row(self, captured: CapturedSample) -> Row | BadLine:
+        sample, redacted = _storable(captured), Counter[str]()
+        if self._redactor is not None:
+            try:
+                sample, redacted = self._redactor.redact_sample(sample)
+            except RedactionError as error:
+                return BadLine(sample.line, "", str(error))
+        for name, label in (("id", sample.external_id), ("cluster", sample.cluster)):
+            if label is not None and len(label) > MAX_LABEL:
+                return BadLine(sample.line, name, f"is longer than {MAX_LABEL} characters")
+        digest = sample_digest(sample)
+        return Row(sample, sample.external_id or f"sha256:{digest[:40]}", digest, redacted)
+
+
+def _storable(sample: CapturedSample) -> CapturedSample:
+    """Without characters that a database would not take; nothing is lost, they are escaped."""
+    response = sample.response
+    if response is not None:
+        response = replace(response, text=storable(response.text), message=storable(response.message))
+    fields: dict[str, Any] = {
+        name: storable(getattr(sample, name)) for name in ("external_id", "request", "cluster", "segments", "reference")
+    }
+    return replace(sample, **fields, response=response)
+
+
+class Spool:
+    """Rows in a temporary file, from where they are read as often as needed."""
+
+    def __init__(self, handle: IO[bytes]) -> None:
+        self._handle = handle
+        self._encoder = msgspec.msgpack.Encoder()
+        self._decoder = msgspec.msgpack.Decoder(Row)
+
+    def add(self, row: Row) -> None:
+        packed = self._encoder.encode(row)
+        self._handle.write(len(packed).to_bytes(4, "big") + packed)
+
+    def __iter__(self) -> Iterator[Row]:
+        self._handle.seek(0)
+        while size := self._handle.read(4):
+            yield self._decoder.decode(self._handle.read(int.from_bytes(size, "big")))
+
+
+class Rejects:
+    """What happens to bad lines: the first is refused or, with ``skip``, all are counted and listed in a file."""
+
+    def __init__(self, source: Path, *, at: datetime, skip: bool) -> None:
+        self.count = 0
+        self.path: Path | None = None  # once there is a bad line
+        self._source = source
+        self._at = at
+        self._skip = skip
+        self._file: TextIO | None = None
+
+    def add(self, bad: BadLine) -> None:
+        """Raises ``Refused`` naming file, line and field unless bad lines are skipped."""
+        if not self._skip:
+            where = f"line {bad.line}, {bad.field}" if bad.field else f"line {bad.line}"
+            raise Refused(f"{self._source.name}: {where}: {bad.reason}")
+        if self._file is None:
+            folder = Path(getattr(settings, "PILOTS_DATA_DIR", "var")) / "rejects"
+            folder.mkdir(parents=True, exist_ok=True)
+            self.path = folder / f"{self._at.astimezone(UTC):%Y%m%dT%H%M%SZ}-{self._source.name}.jsonl"
+            self._file = self.path.open("w", encoding="utf-8")
+        self.count += 1
+        line = {"line": bad.line, "field": bad.field, "reason": bad.reason}
+        self._file.write(msgspec.json.encode(line).decode() + "\n")
+
+    def __enter__(self) -> Rejects:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._file is not None:
+            self._file.close()

@@ -1,0 +1,279 @@
+"""Production requests into a workload's pool, and frozen sets of them.
+
+Public surface: ``import_samples``, ``ImportReport``, ``freeze_set``.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import Any, TypeVar
+
+from django.db import IntegrityError, transaction
+
+from evaluations.capture.base import BadLine
+from evaluations.capture.digest import set_digest
+from evaluations.capture.sampling import seeded_order, stratified
+from evaluations.capture.sampling import take as take_of
+from evaluations.models import Sample, SampleSet, SampleSetMember, Workload
+from evaluations.services import audit
+from evaluations.services.errors import Refused
+from evaluations.services.sample_file import Rejects, Row, SampleFile, Spool
+from evaluations.services.sample_pool import add_answers, add_samples, digests_of
+
+T = TypeVar("T")
+_LOOKUP = 500  # ids in one query
+_BATCH = 1_000  # rows in one transaction
+_PROGRESS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class ImportReport:
+    """What became of a file. read = distinct samples + duplicates + rejected + lines without a prompt."""
+
+    sample_set: SampleSet | None  # None: no line had a prompt
+    read: int  # lines
+    stored: int  # members of the set
+    duplicates: int  # lines that repeat a sample of the same file
+    rejected: int  # bad lines, with ``skip_bad``
+    redacted: Mapping[str, int]  # replacements by kind
+    rejects_file: Path | None  # JSON lines {"line", "field", "reason"}
+
+    @property
+    def digest(self) -> str | None:
+        return None if self.sample_set is None else self.sample_set.digest
+
+
+@dataclass
+class _Survey:
+    """What the first reading found. Ids and digests only: contents stay on disk."""
+
+    read: int = 0
+    duplicates: int = 0
+    answers: int = 0  # lines without a prompt
+    redacted: Counter[str] = field(default_factory=Counter)
+    digests: dict[str, bytes] = field(default_factory=dict)  # of replayable samples, by external id
+    strata: dict[str, str | None] = field(default_factory=dict)
+
+
+def import_samples(
+    *,
+    workload: Workload,
+    path: Path,
+    by: audit.Actor,
+    at: datetime,
+    format: str = "auto",
+    requests: Path | None = None,
+    name: str | None = None,
+    take: int | None = None,
+    seed: int = 0,
+    stratify: str | None = None,
+    redact: bool = True,
+    skip_bad: bool = False,
+    progress: Callable[[str], None] = lambda message: None,
+) -> ImportReport:
+    """Check the whole file, add what is new to the workload's pool, and freeze a set of the file's samples.
+
+    A sample is known by the log's id, else by its content. The same id with other content, in the file or in the pool,
+    is a bad line. A line without a prompt is stored as the recorded answer of the pool's sample of that id if that has
+    none yet, and is never a member. The set holds all samples, or ``take`` of them, drawn with ``seed`` and in
+    proportion to the segment ``stratify``; the same file again returns the same set. Raises ``Refused`` naming file,
+    line and field of the first bad line, and nothing is stored; ``skip_bad`` counts bad lines and writes them to a
+    file in the data directory instead.
+    """
+    if take is not None and take < 1:
+        raise Refused("must be at least 1", field="take")
+    if stratify is not None and take is None:
+        raise Refused("needs take: without it every sample is a member", field="stratify")
+    file = SampleFile(path, format=format, requests=requests, redact=redact)
+    with TemporaryFile() as handle, Rejects(path, at=at, skip=skip_bad) as rejects:
+        spool = Spool(handle)
+        survey = _survey(file, workload, spool, rejects, stratify, progress)
+        members = _members(survey, take, seed, stratify)
+        keys = _store(spool, workload, survey, progress)
+    sample_set = None
+    if members:
+        method = {
+            "kind": "import",
+            "file": path.name,
+            "format": file.reader.key,
+            "format_version": file.reader.version,
+            "redacted": redact,
+            "take": take,
+            "seed": seed,
+            "stratify": stratify,
+        }
+        sample_set = freeze_set(
+            workload=workload,
+            sample_ids=[keys[external_id] for external_id in members],
+            name=name or path.name,
+            method=method,
+            parent=None,
+            by=by,
+            at=at,
+        )
+    return ImportReport(
+        sample_set=sample_set,
+        read=survey.read,
+        stored=len(members),
+        duplicates=survey.duplicates,
+        rejected=rejects.count,
+        redacted=dict(sorted(survey.redacted.items())),
+        rejects_file=rejects.path,
+    )
+
+
+def _survey(
+    file: SampleFile,
+    workload: Workload,
+    spool: Spool,
+    rejects: Rejects,
+    stratify: str | None,
+    progress: Callable[[str], None],
+) -> _Survey:
+    """Read and check every line without writing to the database; readable ones go to ``spool``."""
+    survey = _Survey()
+    unchecked: dict[str, int] = {}  # external id -> line, not yet compared with the pool
+    for row in file.rows():
+        survey.read += 1
+        if survey.read % _PROGRESS == 0:
+            progress(f"{survey.read:,} lines read")
+        if isinstance(row, BadLine):
+            rejects.add(row)
+            continue
+        line, digest = row.sample.line, bytes.fromhex(row.digest)
+        if row.sample.request is None:
+            survey.answers += 1
+        elif (known := survey.digests.get(row.external_id)) is not None:
+            if known == digest:
+                survey.duplicates += 1
+            else:
+                rejects.add(BadLine(line, "id", f"{row.external_id!r} already holds other content"))
+            continue
+        else:
+            survey.digests[row.external_id] = digest
+            unchecked[row.external_id] = line
+            if stratify is not None:
+                survey.strata[row.external_id] = row.sample.segments.get(stratify)
+        survey.redacted.update(row.redacted)
+        spool.add(row)
+        if len(unchecked) == _LOOKUP:
+            _compare_with_pool(workload, survey, unchecked, rejects)
+    _compare_with_pool(workload, survey, unchecked, rejects)
+    return survey
+
+
+def _compare_with_pool(workload: Workload, survey: _Survey, unchecked: dict[str, int], rejects: Rejects) -> None:
+    for external_id, digest in digests_of(workload, unchecked).items():
+        if survey.digests[external_id] != bytes.fromhex(digest):
+            del survey.digests[external_id]
+            survey.strata.pop(external_id, None)
+            reason = f"{external_id!r} already holds other content in the pool"
+            rejects.add(BadLine(unchecked[external_id], "id", reason))
+    unchecked.clear()
+
+
+def _members(survey: _Survey, take: int | None, seed: int, stratify: str | None) -> list[str]:
+    """External ids of the set's members, in the set's order."""
+    if take is None:
+        return seeded_order(survey.digests, seed)
+    if stratify is None:
+        return take_of(survey.digests, take, seed)
+    if survey.strata and not any(survey.strata.values()):
+        raise Refused(f"no sample has the segment {stratify!r}", field="stratify")
+    return stratified(survey.strata, take, seed)
+
+
+def _store(spool: Spool, workload: Workload, survey: _Survey, progress: Callable[[str], None]) -> dict[str, int]:
+    """Everything that was accepted, in batches; returns primary keys by external id."""
+
+    def accepted() -> Iterator[Row]:
+        return (
+            row
+            for row in spool
+            if row.sample.request is not None and survey.digests.get(row.external_id) == bytes.fromhex(row.digest)
+        )
+
+    keys: dict[str, int] = {}
+    for batch in _batches(accepted(), _BATCH):
+        keys |= add_samples(workload, batch)
+        if len(keys) % _PROGRESS == 0:
+            progress(f"{len(keys):,} samples stored")
+    if survey.answers:
+        answers = (row for row in spool if row.sample.request is None)
+        for batch in _batches(answers, _LOOKUP):
+            add_answers(workload, batch)
+    return keys
+
+
+@transaction.atomic
+def freeze_set(
+    *,
+    workload: Workload,
+    sample_ids: Sequence[int],
+    name: str,
+    method: Mapping[str, Any],
+    parent: SampleSet | None,
+    by: audit.Actor,
+    at: datetime,
+) -> SampleSet:
+    """The set of these samples in this order; the set that has the same members, if the workload has one already.
+
+    Its digest covers id and content of every member, whatever their order. Raises ``Refused`` for no samples, for one
+    named twice, and for one that is not a replayable sample of the workload.
+    """
+    if not sample_ids:
+        raise Refused("a set needs at least one sample", field="sample_ids")
+    lines: list[str] = []
+    for part in _batches(sample_ids, _LOOKUP):
+        found = Sample.objects.filter(pk__in=part, workload=workload, replayable=True)
+        lines += [f"{external_id} {digest}" for external_id, digest in found.values_list("external_id", "digest")]
+    if len(lines) != len(sample_ids) or len(set(sample_ids)) != len(sample_ids):
+        raise Refused("must be distinct replayable samples of the workload", field="sample_ids")
+    digest = set_digest(lines)
+    sets = SampleSet.objects.filter(workload=workload, digest=digest)
+    if (known := sets.first()) is not None:
+        return known
+    try:
+        with transaction.atomic():
+            frozen = SampleSet.objects.create(
+                workload=workload,
+                name=name[:200],
+                digest=digest,
+                size=len(sample_ids),
+                method=dict(method),
+                parent=parent,
+                frozen_at=at,
+                frozen_by=by.user,
+            )
+    except IntegrityError:  # frozen by somebody else since we looked
+        return sets.get()
+    SampleSetMember.objects.bulk_create(
+        (
+            SampleSetMember(sample_set=frozen, sample_id=sample_id, position=position)
+            for position, sample_id in enumerate(sample_ids)
+        ),
+        batch_size=_BATCH,
+    )
+    audit.record(
+        by=by,
+        at=at,
+        action="sample_set.frozen",
+        object_type="sample_set",
+        object_id=frozen.pk,
+        object_label=frozen.name,
+        team=workload.team,
+        data={"workload": workload.slug, "size": frozen.size, "digest": digest, "method": dict(method)},
+    )
+    return frozen
+
+
+def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch
