@@ -25,7 +25,7 @@ class IncidencePoint:
     events: int  # of this cause, up to and with the day
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class IncidenceCurve:
     """Aalen-Johansen estimate for one cause. The arrays have one value per distinct end, ascending."""
 
@@ -61,7 +61,7 @@ class IncidenceCurve:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class CompetingRisks:
     any_cause: SurvivalCurve  # no end of any kind
     by_cause: Mapping[int, IncidenceCurve]  # causes seen, ascending

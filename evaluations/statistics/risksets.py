@@ -18,7 +18,7 @@ Day = TypeVar("Day", float, Vector)
 ROUNDING = 1e-12
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Spells:
     """Times under observation, one row per unit: (entry, time]. Build with ``spells``."""
 

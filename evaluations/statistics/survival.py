@@ -56,7 +56,7 @@ class SurvivalPoint:
     events: int  # up to and with the day
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SurvivalCurve:
     """Kaplan-Meier estimate; build with ``kaplan_meier``. The arrays have one value per distinct end, ascending."""
 

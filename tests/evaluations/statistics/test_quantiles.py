@@ -82,10 +82,12 @@ def test_ratio_against_scipys_paired_percentile_bootstrap() -> None:
     assert (result.lower, result.upper) == pytest.approx((reference.low, reference.high), abs=0.03)
 
 
-def test_ratio_is_the_same_for_the_same_seed_and_moves_with_another() -> None:
+def test_ratio_is_the_same_for_the_same_seed_and_moves_with_another(monkeypatch: pytest.MonkeyPatch) -> None:
     generator = np.random.default_rng(2)
     x, y = generator.lognormal(size=80), generator.lognormal(size=80)
     first = paired_quantile_ratio(x, y, 0.9, seed=1)
+    assert first == paired_quantile_ratio(x, y, 0.9, repetitions=2000, seed=1, alpha=0.05)
+    monkeypatch.setattr("evaluations.statistics.quantiles._BLOCK", 80 * 7)
     assert first == paired_quantile_ratio(x, y, 0.9, seed=1)
     assert (first.lower, first.upper) != (
         paired_quantile_ratio(x, y, 0.9, seed=2).lower,

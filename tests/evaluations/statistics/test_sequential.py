@@ -42,6 +42,12 @@ def test_few_units_say_nothing_on_the_side_they_speak_against() -> None:
     assert won.log_e_noninferior == pytest.approx(math.log((1.525 + 1.2625 + 1.13125) / 3))
 
 
+def test_the_first_win_that_moves_the_lower_limit() -> None:
+    # K+(-1) after k wins is (2^k + 1.5^k + 1.25^k) / 3: under 40 at 6, over it at 7.
+    assert betting_cs(counts=Counts(6, 0, 0)).lower == -1.0
+    assert -1.0 < betting_cs(counts=Counts(7, 0, 0)).lower < -0.9
+
+
 def test_every_unit_won() -> None:
     result = betting_cs(counts=Counts(400, 0, 0))
     assert result.upper == 1.0
