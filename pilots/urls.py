@@ -1,4 +1,40 @@
-from django.urls import URLPattern
+"""The pages, under whatever prefix the host gives them."""
+
+from __future__ import annotations
+
+from django.urls import URLPattern, URLResolver, path
+
+from pilots.views import exports, home, opening, pilot, planning, record, records, reports, runs, session
 
 app_name = "pilots"
-urlpatterns: list[URLPattern] = []
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("", home.home, name="home"),
+    path("sign-in/", session.SignIn.as_view(), name="sign-in"),
+    path("sign-out/", session.SignOut.as_view(), name="sign-out"),
+    path("team/", session.choose_team, name="choose-team"),
+    path("jump/", home.jump, name="jump"),
+    path("pilots/", home.pilots, name="list"),
+    path("pilots/open/", opening.open_pilot, name="open"),
+    path("pilots/<str:slug>/", pilot.overview, name="pilot"),
+    path("pilots/<str:slug>/timeline/", pilot.timeline, name="timeline"),
+    path("pilots/<str:slug>/evidence/", pilot.evidence, name="evidence"),
+    path("pilots/<str:slug>/periods/", pilot.periods, name="periods"),
+    path("pilots/<str:slug>/replays/", pilot.replays, name="replays"),
+    path("pilots/<str:slug>/replays/start/", planning.replay, name="start-replay"),
+    path("pilots/<str:slug>/plan/freeze/", planning.freeze, name="freeze"),
+    path("pilots/<str:slug>/record/<slug:kind>/", record.record, name="record"),
+    path("runs/<int:pk>/", runs.run, name="run"),
+    path("runs/<int:pk>/progress/", runs.progress, name="progress"),
+    path("runs/<int:pk>/cancel/", runs.cancel, name="cancel"),
+    path("runs/<int:pk>/resume/", runs.resume, name="resume"),
+    path("runs/<int:pk>/answers/", runs.answers, name="answers"),
+    path("runs/<int:pk>/answers/<int:position>/", runs.answer, name="answer"),
+    path("reports/retention/", reports.retention, name="retention"),
+    path("catalogue/", records.models, name="catalogue"),
+    path("catalogue/endpoints/", records.endpoints, name="endpoints"),
+    path("catalogue/prices/", records.prices, name="prices"),
+    path("exports/", exports.exports, name="exports"),
+    path("exports/<int:pk>/file/", exports.download, name="export-file"),
+    path("exports/write/", exports.write, name="write-export"),
+    path("audit/", records.audit, name="audit"),
+]

@@ -22,7 +22,6 @@ class AuditRow:
     actor: str
     source: AuditSource
     action: str  # registered name
-    words: str  # what the actor did, to be followed by the object's label
     team: str  # slug; '': not about one team
     object_type: str
     object_id: str
@@ -64,7 +63,6 @@ def audit_page(access: Access, *, team: str = "", search: str = "", before: int 
                 actor=event.actor,
                 source=event.source,
                 action=event.action,
-                words=ACTIONS.get(event.action, event.action),
                 team=event.team,
                 object_type=event.object_type,
                 object_id=event.object_id,

@@ -1,0 +1,177 @@
+"""Geometry of the drawings, in user units of their viewBox; templates only write it down.
+
+Public surface: ``interval_bar``, ``survival_chart``, ``bar_length``. Coordinates are rounded to a tenth.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+INTERVAL_WIDTH = 200.0
+INTERVAL_HEIGHT = 24.0
+_PAD = 8.0
+
+
+@dataclass(frozen=True, slots=True)
+class IntervalBar:
+    """One estimate with its interval on an axis of its own. None: that part is not drawn."""
+
+    width: float
+    height: float
+    middle: float
+    reference: float  # where candidate and incumbent are equal
+    margin: float | None  # the largest accepted loss
+    beyond_x: float | None  # the zone past the margin, from here ...
+    beyond_width: float | None  # ... this wide
+    lower: float | None
+    upper: float | None
+    estimate: float | None
+
+
+def interval_bar(
+    *,
+    estimate: float | None,
+    lower: float | None,
+    upper: float | None,
+    reference: float = 0.0,
+    margin: float | None = None,
+    higher_is_worse: bool = False,
+) -> IntervalBar:
+    """Lay out an interval around ``reference``; ``margin`` is a position on the same axis.
+
+    The zone past the margin lies above it where higher is worse, else below. The axis is just wide enough for
+    everything given, and reaches as far past the reference as the margin does on the other side.
+    """
+    values = [value for value in (estimate, lower, upper, margin) if value is not None]
+    low, high = min([reference, *values]), max([reference, *values])
+    if margin is not None:
+        reach = abs(margin - reference)
+        low, high = min(low, reference - reach), max(high, reference + reach)
+    span = (high - low) or 1.0
+    scale = (INTERVAL_WIDTH - 2 * _PAD) / span
+
+    def x(value: float | None) -> float | None:
+        return None if value is None else round(_PAD + (value - low) * scale, 1)
+
+    beyond_x = beyond_width = None
+    margin_x = x(margin)
+    if margin_x is not None:
+        beyond_x = margin_x if higher_is_worse else 0.0
+        beyond_width = round(INTERVAL_WIDTH - margin_x, 1) if higher_is_worse else margin_x
+    return IntervalBar(
+        width=INTERVAL_WIDTH,
+        height=INTERVAL_HEIGHT,
+        middle=INTERVAL_HEIGHT / 2,
+        reference=round(_PAD + (reference - low) * scale, 1),
+        margin=margin_x,
+        beyond_x=beyond_x,
+        beyond_width=beyond_width,
+        lower=x(lower),
+        upper=x(upper),
+        estimate=x(estimate),
+    )
+
+
+class CurvePoint(Protocol):
+    """A row of a Kaplan-Meier table: what held just before ``day``, and after what happened on it."""
+
+    @property
+    def day(self) -> int: ...
+    @property
+    def at_risk(self) -> int: ...
+    @property
+    def censored(self) -> int: ...
+    @property
+    def survival(self) -> float: ...
+    @property
+    def lower(self) -> float | None: ...
+    @property
+    def upper(self) -> float | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    at: float
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class SurvivalChart:
+    """A step curve from 100 % at day 0, its confidence band, censoring marks and the row of numbers at risk."""
+
+    width: float
+    height: float
+    left: float
+    right: float
+    top: float
+    bottom: float
+    curve: str  # path data
+    band: str  # path data; "": no limits
+    censored: tuple[tuple[float, float], ...]
+    days: tuple[Tick, ...]
+    shares: tuple[Tick, ...]
+    at_risk: tuple[Tick, ...]
+
+
+_DAY_STEPS = (1, 2, 5, 10, 15, 30, 60, 90, 180, 365, 730, 1825)
+
+
+def survival_chart(
+    points: Sequence[CurvePoint], *, width: float = 760.0, height: float = 300.0, least_days: int = 30
+) -> SurvivalChart:
+    """Lay out ``points`` (ascending by day). Without points: an empty frame of ``least_days``."""
+    left, right, top, bottom = 44.0, width - 12.0, 10.0, height - 62.0
+    last = max([least_days, *(point.day for point in points)])
+    step = next((step for step in _DAY_STEPS if last / step <= 8), _DAY_STEPS[-1])
+    horizon = -(-last // step) * step
+
+    def x(day: float) -> float:
+        return round(left + (right - left) * day / horizon, 1)
+
+    def y(share: float) -> float:
+        return round(bottom - (bottom - top) * share, 1)
+
+    curve = [f"M{x(0)} {y(1)}"]
+    upper = [f"M{x(0)} {y(1)}"]
+    lower: list[tuple[float, float]] = [(x(0), y(1))]
+    for point in points:
+        curve.append(f"H{x(point.day)}V{y(point.survival)}")
+        if point.upper is not None and point.lower is not None:
+            upper.append(f"H{x(point.day)}V{y(point.upper)}")
+            lower.append((x(point.day), y(point.lower)))
+    # Back along the lower limit: down a step at a time, each level held until the day it began.
+    back = [f"V{lower[-1][1]}"]
+    for (begins, _), (_, before) in zip(reversed(lower[1:]), reversed(lower[:-1]), strict=True):
+        back.append(f"H{begins}V{before}")
+    ticks = range(0, horizon + 1, step)
+    days_seen = [point.day for point in points]
+    return SurvivalChart(
+        width=width,
+        height=height,
+        left=left,
+        right=right,
+        top=top,
+        bottom=bottom,
+        curve="".join(curve) if points else "",
+        band="".join([*upper, *back, "Z"]) if len(lower) > 1 else "",
+        censored=tuple((x(point.day), y(point.survival)) for point in points if point.censored),
+        days=tuple(Tick(x(day), str(day)) for day in ticks),
+        shares=tuple(Tick(y(share / 100), f"{share} %") for share in (0, 25, 50, 75, 100)),
+        at_risk=tuple(Tick(x(day), str(_at_risk(points, days_seen, day))) for day in ticks),
+    )
+
+
+def _at_risk(points: Sequence[CurvePoint], days: Sequence[int], day: int) -> int:
+    """Number at risk just before ``day``: that of the next row of the table, none past its end."""
+    at = bisect_left(days, day)
+    return points[at].at_risk if at < len(points) else 0
+
+
+def bar_length(value: float, largest: float, width: float) -> float:
+    """Length of a bar for ``value`` where ``largest`` fills ``width``; a visible sliver for anything above zero."""
+    if value <= 0 or largest <= 0:
+        return 0.0
+    return round(max(2.0, width * min(1.0, value / largest)), 1)

@@ -1,0 +1,152 @@
+"""Opening a pilot with its plan. Public surface: ``OpenForm``."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from django import forms
+from django.contrib.auth import get_user_model
+
+from evaluations.enums import CriterionRole, Looks
+from evaluations.models import Endpoint, ModelVersion, Workload
+from evaluations.services.plan_document import BudgetEntry, CriterionEntry, PlanDefinition, ScorerEntry
+from pilots.enums import Motive
+from pilots.forms.base import ServiceForm
+from pilots.selectors.access import PilotAccess
+from pilots.services.opening import Arm
+
+_SCORERS = [
+    ("exact", "Same text as the reference"),
+    ("numeric", "Same number as the reference"),
+    ("json_field", "Same value in a field of a JSON answer"),
+]
+_LIMITS = {"max_digits": 6, "decimal_places": 2, "widget": forms.NumberInput(attrs={"step": "any"})}
+
+
+def _points(label: str, **kwargs: Any) -> forms.DecimalField:
+    return forms.DecimalField(label=label, min_value=0, max_value=100, **_LIMITS, **kwargs)
+
+
+def _percent(label: str, **kwargs: Any) -> forms.DecimalField:
+    return forms.DecimalField(label=label, min_value=1, max_value=1000, required=False, **_LIMITS, **kwargs)
+
+
+class OpenForm(ServiceForm):
+    """Who and what, then the plan's essentials; a portfolio file can say more."""
+
+    workload = forms.ModelChoiceField(
+        Workload.objects.none(), empty_label="Choose the workload", to_field_name="slug"
+    )
+    slug = forms.SlugField(max_length=80, label="Name of the pilot", help_text="Short, in the address: triage-to-mai.")
+    incumbent = forms.ChoiceField(help_text="The model in production, and how its answers are had.")
+    candidate = forms.ChoiceField(help_text="The model under trial.")
+    motive = forms.ChoiceField(choices=[("", "Not declared"), *Motive.choices()], required=False)
+    deputy = forms.ModelChoiceField(
+        get_user_model().objects.none(), required=False, empty_label="Nobody", to_field_name="username"
+    )
+    hypothesis = forms.CharField(
+        required=False, max_length=2000, widget=forms.Textarea(attrs={"rows": 2, "dir": "auto"})
+    )
+    scorer = forms.ChoiceField(choices=_SCORERS, label="How an answer is judged")
+    field = forms.CharField(
+        required=False, max_length=200, label="Field of the JSON answer", help_text="Only for the JSON scorer."
+    )
+    margin = _points(
+        "Largest loss of quality accepted, in points", initial=3, help_text="The margin, fixed before the first call."
+    )
+    failure_margin = _points("More failed calls accepted, in points", initial=3, required=False)
+    cost_ratio = _percent("Cost per request at most, in % of the incumbent's")
+    latency_ratio = _percent("95th percentile of latency at most, in % of the incumbent's")
+    looks = forms.ChoiceField(choices=Looks.choices(), label="Planned checks")
+    minimum_samples = forms.IntegerField(min_value=1, max_value=10_000_000, initial=350, label="Samples at least")
+    maximum_samples = forms.IntegerField(
+        min_value=1, max_value=10_000_000, required=False, label="Samples at most"
+    )
+    decide_by = forms.DateField(
+        required=False, label="Decided by", widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
+    )
+    budget = forms.DecimalField(
+        min_value=Decimal("0.01"),
+        max_digits=13,
+        decimal_places=2,
+        initial=25,
+        label="Hard cap of a replay, in USD",
+        widget=forms.NumberInput(attrs={"step": "any"}),
+    )
+
+    WHO = ("workload", "slug", "incumbent", "candidate", "motive", "deputy")
+    QUALITY = ("hypothesis", "scorer", "field", "margin")
+    GUARDRAILS = ("failure_margin", "cost_ratio", "latency_ratio")
+    EVIDENCE = ("looks", "minimum_samples", "maximum_samples", "decide_by", "budget")
+    aliases = {
+        "incumbent.endpoint": "incumbent",
+        "candidate.endpoint": "candidate",
+        "plan.scorers[0].config": "field",
+        "plan.criteria[0].margin": "margin",
+        "plan.minimum_samples": "minimum_samples",
+        "plan.maximum_samples": "maximum_samples",
+        "plan.budget.amount": "budget",
+    }
+
+    def __init__(self, data: Any = None, *, access: PilotAccess, initial: Any = None) -> None:
+        super().__init__(data, initial=initial)
+        teams = [team for team in access.teams() if access.may_open_for(team)]
+        fields: dict[str, Any] = self.fields
+        fields["workload"].queryset = Workload.objects.filter(team__in=teams).select_related("team")
+        fields["workload"].label_from_instance = lambda row: f"{row.team.name}: {row.name}"
+        members = get_user_model().objects.filter(team_memberships__team__in=teams, is_active=True).distinct()
+        fields["deputy"].queryset = members.order_by("username")
+        endpoints = [
+            (f"endpoint:{endpoint.slug}", f"{endpoint.model.slug} at {endpoint.slug}")
+            for endpoint in Endpoint.objects.select_related("model").order_by("model__slug", "slug")
+        ]
+        recorded = [
+            (f"recorded:{slug}", f"{slug}, its recorded production answers")
+            for slug in ModelVersion.objects.order_by("slug").values_list("slug", flat=True)
+        ]
+        fields["incumbent"].choices = [("", "Choose the model"), ("Called", endpoints), ("Recorded", recorded)]
+        fields["candidate"].choices = [("", "Choose the model"), *endpoints]
+
+    def groups(self) -> list[tuple[str, list[forms.BoundField]]]:
+        titles = {
+            "Who and what": self.WHO,
+            "Quality": self.QUALITY,
+            "Guardrails": self.GUARDRAILS,
+            "Evidence and money": self.EVIDENCE,
+        }
+        return [(title, [self[name] for name in names]) for title, names in titles.items()]
+
+    def arm(self, role: str) -> Arm:
+        kind, _, slug = self.cleaned_data[role].partition(":")
+        if kind == "recorded":
+            return Arm(ModelVersion.objects.get(slug=slug), None)
+        endpoint = Endpoint.objects.select_related("model").get(slug=slug)
+        return Arm(endpoint.model, endpoint)
+
+    def clean_motive(self) -> Motive | None:
+        return Motive(self.cleaned_data["motive"]) if self.cleaned_data["motive"] else None
+
+    def definition(self) -> PlanDefinition:
+        given = self.cleaned_data
+        config = {"field": given["field"], "compare": "exact"} if given["scorer"] == "json_field" else {}
+        criteria = [CriterionEntry(metric=given["scorer"], margin=given["margin"] / 100)]
+        for name, metric, limit in (
+            ("failure_margin", "failure_rate", "margin"),
+            ("cost_ratio", "cost_per_request", "max_ratio"),
+            ("latency_ratio", "latency_p95_ms", "max_ratio"),
+        ):
+            if given[name] is not None:
+                criteria.append(
+                    CriterionEntry(metric=metric, role=CriterionRole.GUARDRAIL, **{limit: given[name] / 100})
+                )
+        return PlanDefinition(
+            hypothesis=given["hypothesis"],
+            scorers=[ScorerEntry(name=given["scorer"], config=config)],
+            criteria=criteria,
+            looks=Looks(given["looks"]),
+            minimum_samples=given["minimum_samples"],
+            maximum_samples=given["maximum_samples"],
+            decide_by=given["decide_by"],
+            budget=BudgetEntry(amount=given["budget"]),
+        )

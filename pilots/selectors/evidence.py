@@ -1,0 +1,156 @@
+"""What a pilot's replays say, criterion by criterion. Public surface: ``newest_reading``, ``criterion_rows``,
+``Reading``, ``CriterionRow``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from evaluations.enums import CriterionRole, Decision, Looks, RunStatus, Verdict
+from evaluations.models import ReplayRun
+from evaluations.selectors.comparisons import stored_comparisons
+from evaluations.selectors.sentences import REASONS, label_of
+from pilots.models import Pilot
+
+Unit = Literal["share", "money", "ms", "score"]
+
+
+@dataclass(frozen=True, slots=True)
+class CriterionRow:
+    """One comparison, with what its drawing needs. None = not computable, unbounded or not agreed."""
+
+    metric: str
+    label: str
+    role: CriterionRole
+    unit: Unit  # of incumbent and candidate
+    incumbent: float | None
+    candidate: float | None
+    is_ratio: bool  # estimate and limits are candidate / incumbent, else candidate - incumbent
+    estimate: float | None
+    lower: float | None
+    upper: float | None
+    reference: float  # where both models are equal
+    bound: float | None  # the agreed limit, on the same axis
+    higher_is_worse: bool
+    n: int
+    n_clusters: int | None
+    missing: int
+    table: Mapping[str, int] | None
+    harmful_flips: int | None
+    beneficial_flips: int | None
+    verdict: Verdict
+    reason: str  # why it is not decided; ''
+    method: str
+    sentence: str
+    per_protocol: Mapping[str, Any] | None  # both answered
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The verdict of a plan version as of its newest run with one."""
+
+    run: int
+    read_at: datetime
+    plan_version: int
+    plan_digest: str
+    looks: Looks
+    minimum_samples: int
+    after_the_fact: bool
+    after_the_look: bool
+    decision: Decision
+    decision_reason: str  # ''
+    currency: str  # of the criteria's money
+    criteria: tuple[CriterionRow, ...]
+
+    def snapshot(self) -> dict[str, Any]:
+        """What is stored with a decision."""
+        return {
+            "decision": self.decision.value,
+            "run": self.run,
+            "plan_version": self.plan_version,
+            "plan_digest": self.plan_digest,
+            "criteria": {row.metric: row.verdict.value for row in self.criteria},
+        }
+
+
+def newest_reading(pilot: Pilot) -> Reading | None:
+    """The verdict that stands for the pilot's plan; None before the first run has ended with one."""
+    if pilot.plan_id is None:
+        return None
+    ended = (RunStatus.FINISHED, RunStatus.STOPPED_BY_BUDGET)
+    run = (
+        ReplayRun.objects.filter(plan_version__plan=pilot.plan_id, status__in=ended)
+        .exclude(decision="")
+        .select_related("plan_version")
+        .order_by("-plan_version__number", "-finished_at", "-id")
+        .first()
+    )
+    if run is None:
+        return None
+    version = run.plan_version
+    return Reading(
+        run=run.pk,
+        read_at=run.finished_at or run.created_at,
+        plan_version=version.number,
+        plan_digest=version.digest,
+        looks=Looks(version.document["looks"]),
+        minimum_samples=version.document["minimum_samples"],
+        after_the_fact=version.after_the_fact,
+        after_the_look=run.after_the_look,
+        decision=run.decision,
+        decision_reason=run.decision_reason,
+        currency=run.currency,
+        criteria=criterion_rows(stored_comparisons(run)),
+    )
+
+
+def criterion_rows(documents: Iterable[Mapping[str, Any]]) -> tuple[CriterionRow, ...]:
+    """Comparison documents of the contract, ready for the table."""
+    return tuple(_row(document) for document in documents)
+
+
+def _row(document: Mapping[str, Any]) -> CriterionRow:
+    metric = document["metric"]
+    is_ratio = document["scale"] == "ratio"
+    higher_is_worse = is_ratio or metric == "failure_rate"
+    margin, reason = document["margin"], document["reason"]
+    if is_ratio:
+        bound = document["max_ratio"]
+    else:
+        bound = None if margin is None else margin if higher_is_worse else -margin
+    return CriterionRow(
+        metric=metric,
+        label=label_of(metric),
+        role=CriterionRole(document["role"]),
+        unit=_unit(metric, document),
+        incumbent=document["incumbent"],
+        candidate=document["candidate"],
+        is_ratio=is_ratio,
+        estimate=document["ratio"] if is_ratio else document["difference"],
+        lower=document["lower"],
+        upper=document["upper"],
+        reference=1.0 if is_ratio else 0.0,
+        bound=bound,
+        higher_is_worse=higher_is_worse,
+        n=document["n"],
+        n_clusters=document["n_clusters"],
+        missing=document["missing"],
+        table=document["table"],
+        harmful_flips=document["harmful_flips"],
+        beneficial_flips=document["beneficial_flips"],
+        verdict=Verdict(document["verdict"]),
+        reason=REASONS.get(reason, reason) if reason else "",
+        method=document["method"],
+        sentence=document["sentence"],
+        per_protocol=document["per_protocol"],
+    )
+
+
+def _unit(metric: str, document: Mapping[str, Any]) -> Unit:
+    if metric.startswith("cost_"):
+        return "money"
+    if metric.endswith("_ms"):
+        return "ms"
+    return "share" if document["table"] is not None or metric == "failure_rate" else "score"

@@ -1,0 +1,85 @@
+"""What every page shares. Public surface: ``page``, ``access_of``, ``actor_of``, ``door``, ``filters_of``,
+``whole_number``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, cast
+from urllib.parse import urlencode
+
+from django.contrib.auth.decorators import login_required
+from django.contrib.auth.models import AbstractUser
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods
+
+from evaluations.models import Team
+from evaluations.services.audit import Actor
+from evaluations.services.errors import Refused
+from pilots.selectors.access import PilotAccess
+from pilots.selectors.filters import ReportFilters
+
+TEAM_KEY = "pilots_team"
+
+View = Callable[..., HttpResponse]
+
+
+def door(*methods: str) -> Callable[[View], View]:
+    """For signed-in people only, for these methods only, never kept in a cache."""
+
+    def wrap(view: View) -> View:
+        return cast(View, never_cache(login_required(require_http_methods(list(methods))(view))))
+
+    return wrap
+
+
+def access_of(request: HttpRequest) -> PilotAccess:
+    """What the signed-in person may see and do; read once a request."""
+    if not hasattr(request, "_pilots_access"):
+        request._pilots_access = PilotAccess(cast(AbstractUser, request.user))  # type: ignore[attr-defined]
+    return cast(PilotAccess, request._pilots_access)  # type: ignore[attr-defined]
+
+
+def actor_of(request: HttpRequest) -> Actor:
+    return Actor.person(cast(AbstractUser, request.user))
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """The rail: where one is, the teams to choose from, and the team that lists start with."""
+
+    section: str
+    teams: tuple[Team, ...]
+    team: Team | None
+    query: str  # "" or "?team=slug", for the links to lists
+
+
+def page(
+    request: HttpRequest, template: str, context: dict[str, Any], *, section: str, status: int = 200
+) -> HttpResponse:
+    """Render a page inside the frame. The clock is read here, once."""
+    teams = tuple(access_of(request).teams())
+    chosen = request.session.get(TEAM_KEY)
+    team = next((team for team in teams if team.slug == chosen), None)
+    frame = Frame(section, teams, team, f"?{urlencode({'team': team.slug})}" if team else "")
+    shared = {"now": timezone.now(), "team_names": {team.slug: team.name for team in teams}, "frame": frame}
+    return render(request, template, {**shared, **context}, status=status)
+
+
+def filters_of(request: HttpRequest, *, now: datetime) -> tuple[ReportFilters, Refused | None]:
+    """The filters in the URL; where they cannot be read, none of them and the refusal."""
+    try:
+        return ReportFilters.parse(dict(request.GET.lists()), now=now), None
+    except Refused as refusal:
+        return ReportFilters.parse({}, now=now), refusal
+
+
+def whole_number(text: str | None) -> int | None:
+    """A positive number from the URL that fits the database; anything else is as good as absent."""
+    if text is None or not text.isascii() or not text.isdigit() or len(text) > 18:
+        return None
+    return int(text)

@@ -1,0 +1,92 @@
+"""The pilot page and its tabs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.utils import timezone
+
+from pilots.enums import PilotStatus
+from pilots.forms.record import possible
+from pilots.models import Pilot
+from pilots.selectors.evidence import newest_reading
+from pilots.selectors.events import events_of
+from pilots.selectors.profile import PilotProfile, pilot_profile
+from pilots.selectors.runs import runs_of
+from pilots.selectors.spells import spells_of
+from pilots.views.page import access_of, door, page
+
+LATELY = 5
+
+
+def pilot_or_404(request: HttpRequest, slug: str) -> Pilot:
+    """The pilot if it belongs to one of the person's teams; a foreign one does not exist."""
+    pilots = access_of(request).pilots()
+    related = ("workload__team", "incumbent__vendor", "candidate__vendor", "owner", "deputy", "plan")
+    return get_object_or_404(pilots.select_related(*related), slug=slug)
+
+
+def managed_pilot(request: HttpRequest, slug: str) -> Pilot:
+    """The pilot, for those who may record what happens to it; others of the team are told that they may not."""
+    pilot = pilot_or_404(request, slug)
+    if not access_of(request).may_manage(pilot):
+        raise PermissionDenied
+    return pilot
+
+
+def tab(request: HttpRequest, pilot: Pilot, name: str, context: dict[str, Any]) -> HttpResponse:
+    """One tab under the pilot's head."""
+    now = timezone.now()
+    facts = pilot_profile(pilot, at=now)
+    may_manage = access_of(request).may_manage(pilot)
+    records = possible(pilot, awaiting_approval=facts.awaiting_approval) if may_manage else ()
+    head = {
+        "now": now,
+        "tab": name,
+        "facts": facts,
+        "may_manage": may_manage,
+        "records": records,
+        "next_step": _next_step(facts),
+    }
+    return page(request, f"pilots/pilot/{name}.html", {**head, **context}, section="pilots")
+
+
+def _next_step(facts: PilotProfile) -> str:
+    """What a pilot at this stage waits for, beyond recording what happened."""
+    if facts.status is PilotStatus.DRAFT and facts.has_plan:
+        return "freeze"
+    return "replay" if facts.status in (PilotStatus.PLANNED, PilotStatus.EVALUATING) and facts.plan else ""
+
+
+@door("GET")
+def overview(request: HttpRequest, slug: str) -> HttpResponse:
+    pilot = pilot_or_404(request, slug)
+    context = {"entries": events_of(pilot, newest=LATELY), "reading": newest_reading(pilot)}
+    return tab(request, pilot, "overview", context)
+
+
+@door("GET")
+def timeline(request: HttpRequest, slug: str) -> HttpResponse:
+    pilot = pilot_or_404(request, slug)
+    return tab(request, pilot, "timeline", {"entries": events_of(pilot)})
+
+
+@door("GET")
+def evidence(request: HttpRequest, slug: str) -> HttpResponse:
+    pilot = pilot_or_404(request, slug)
+    return tab(request, pilot, "evidence", {"reading": newest_reading(pilot)})
+
+
+@door("GET")
+def periods(request: HttpRequest, slug: str) -> HttpResponse:
+    pilot = pilot_or_404(request, slug)
+    return tab(request, pilot, "periods", {"spells": spells_of(pilot, on=timezone.now().date())})
+
+
+@door("GET")
+def replays(request: HttpRequest, slug: str) -> HttpResponse:
+    pilot = pilot_or_404(request, slug)
+    return tab(request, pilot, "replays", {"runs": runs_of(pilot)})

@@ -1,0 +1,164 @@
+"""A replay run: its page, the live part of it, cancel and resume, and its answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+
+from evaluations.enums import Outcome, RunStatus, TeamRole
+from evaluations.models import ReplayRun
+from evaluations.selectors.comparisons import stored_comparisons
+from evaluations.selectors.completions import pair_content, pairs
+from evaluations.selectors.progress import arm_summaries, run_progress
+from evaluations.services.errors import Conflict, Refused
+from evaluations.services.replays import cancel_run, resume_run
+from pilots.forms.replays import ResumeForm
+from pilots.models import Pilot
+from pilots.selectors.evidence import criterion_rows
+from pilots.transcript import plain, turns
+from pilots.views.page import access_of, actor_of, door, page, whole_number
+from pilots.word_diff import word_diff
+
+RESUMABLE = (RunStatus.CANCELLED, RunStatus.FAILED, RunStatus.STOPPED_BY_BUDGET)
+
+
+def run_or_404(request: HttpRequest, pk: int) -> ReplayRun:
+    related = ("plan_version__plan__workload__team", "plan_version__plan__pilot", "sample_set", "created_by")
+    return get_object_or_404(access_of(request).runs().select_related(*related), pk=pk)
+
+
+def _frame(request: HttpRequest, run: ReplayRun) -> dict[str, Any]:
+    """What the head of every page about a run says."""
+    plan = run.plan_version.plan
+    team = plan.workload.team
+    return {
+        "now": timezone.now(),
+        "run": run,
+        "pilot": Pilot.objects.filter(plan=plan).first(),
+        "team": team,
+        "may_manage": access_of(request).has_role(team, TeamRole.MANAGER),
+        "may_read": access_of(request).may_read_content(team),
+        "resumable": run.status in RESUMABLE,
+    }
+
+
+@door("GET")
+def run(request: HttpRequest, pk: int) -> HttpResponse:
+    found = run_or_404(request, pk)
+    frame = _frame(request, found)
+    context = {
+        "progress": run_progress(found, now=frame["now"]),
+        "arms": arm_summaries(found),
+        "criteria": criterion_rows(stored_comparisons(found)),
+    }
+    return page(request, "pilots/run/run.html", {**frame, **context}, section="pilots")
+
+
+@door("GET")
+def progress(request: HttpRequest, pk: int) -> HttpResponse:
+    """The live part alone; a run that has ended asks the page to load anew, with its verdict."""
+    found = run_or_404(request, pk)
+    now = timezone.now()
+    state = run_progress(found, now=now)
+    response = render(request, "pilots/run/_progress.html", {"run": found, "progress": state, "now": now})
+    if state.ended:
+        response["HX-Refresh"] = "true"
+    return response
+
+
+@door("GET", "POST")
+def cancel(request: HttpRequest, pk: int) -> HttpResponse:
+    found = _managed(request, pk)
+    if request.method == "POST":
+        try:
+            cancel_run(run=found, by=actor_of(request), at=timezone.now())
+        except Conflict as refusal:
+            return _conflict(request, found, refusal)
+        messages.success(request, "Run cancelled. Calls in flight are settled; every answer so far stays.")
+        return redirect("pilots:run", pk=pk)
+    return _confirm(request, found, "cancel")
+
+
+@door("GET", "POST")
+def resume(request: HttpRequest, pk: int) -> HttpResponse:
+    found = _managed(request, pk)
+    form = ResumeForm(request.POST or None, run=found)
+    if request.method == "POST" and form.is_valid():
+        try:
+            resume_run(run=found, by=actor_of(request), at=timezone.now(), budget=form.cleaned_data["budget"])
+        except Conflict as refusal:
+            return _conflict(request, found, refusal)
+        except Refused as refusal:
+            form.refuse(refusal)
+        else:
+            messages.success(request, "Run resumed. Answers that exist are not paid for again.")
+            return redirect("pilots:run", pk=pk)
+    return _confirm(request, found, "resume", form=form, status=400 if form.is_bound else 200)
+
+
+def _managed(request: HttpRequest, pk: int) -> ReplayRun:
+    found = run_or_404(request, pk)
+    if not access_of(request).has_role(found.plan_version.plan.workload.team, TeamRole.MANAGER):
+        raise PermissionDenied
+    return found
+
+
+def _confirm(
+    request: HttpRequest, found: ReplayRun, action: str, *, status: int = 200, **context: Any
+) -> HttpResponse:
+    """The question with its consequence: as a dialog where the page asked for one, else as a page of its own."""
+    frame = _frame(request, found)
+    context |= {**frame, "action": action, "progress": run_progress(found, now=frame["now"])}
+    if request.headers.get("HX-Request"):
+        return render(request, "pilots/run/_confirm_dialog.html", context)
+    return page(request, "pilots/run/confirm.html", context, section="pilots", status=status)
+
+
+def _conflict(request: HttpRequest, found: ReplayRun, refusal: Conflict) -> HttpResponse:
+    found.refresh_from_db()
+    context = {**_frame(request, found), "message": refusal.message}
+    return page(request, "pilots/run/conflict.html", context, section="pilots", status=409)
+
+
+@door("GET")
+def answers(request: HttpRequest, pk: int) -> HttpResponse:
+    found = run_or_404(request, pk)
+    flip, outcome = request.GET.get("flip", ""), request.GET.get("outcome", "")
+    rows, listed = pairs(
+        found,
+        flip=flip,
+        outcome=outcome if outcome in list(Outcome) else "",
+        page=whole_number(request.GET.get("page")) or 1,
+    )
+    context = {"rows": rows, "listed": listed, "outcomes": list(Outcome), "flip": flip, "outcome": outcome}
+    return page(request, "pilots/run/answers.html", {**_frame(request, found), **context}, section="pilots")
+
+
+@door("GET")
+def answer(request: HttpRequest, pk: int, position: int) -> HttpResponse:
+    """One sample with both answers, for those who may read content."""
+    found = run_or_404(request, pk)
+    frame = _frame(request, found)
+    if not frame["may_read"]:
+        raise PermissionDenied
+    repeat = whole_number(request.GET.get("repeat")) or 0
+    pair = pair_content(found, position=position, repeat=repeat)
+    if pair is None:
+        raise Http404
+    shown = [pair.answers.get(role) for role in ("incumbent", "candidate")]
+    texts = [None if one is None else one.text for one in shown]
+    context = {
+        "pair": pair,
+        "repeat": repeat,
+        "turns": turns(pair.request),
+        "reference": None if pair.reference is None else plain(pair.reference),
+        "shown": list(zip(("incumbent", "candidate"), shown, strict=True)),
+        "diff": word_diff(*texts) if texts[0] is not None and texts[1] is not None else None,
+        "both": None not in texts,
+    }
+    return page(request, "pilots/run/answer.html", {**frame, **context}, section="pilots")
