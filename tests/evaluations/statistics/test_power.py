@@ -7,6 +7,7 @@ import math
 import pytest
 
 from evaluations.statistics import StatisticsError
+from evaluations.statistics.paired import tango
 from evaluations.statistics.power import sample_size_noninferiority, smallest_n_for_a_tie
 
 
@@ -63,6 +64,13 @@ def test_refused(wrong: dict[str, float]) -> None:
     plan = {"p_candidate_only": 0.04, "p_incumbent_only": 0.04, "margin": 0.03} | wrong
     with pytest.raises(StatisticsError):
         sample_size_noninferiority(**plan)
+
+
+@pytest.mark.parametrize(("margin", "one_look", "every_night"), [(0.05, 73, 189), (0.03, 125, 314), (0.02, 189, 470)])
+def test_smallest_n_for_a_tie(margin: float, one_look: int, every_night: int) -> None:
+    result = smallest_n_for_a_tie(margin)
+    assert (result.one_look, result.every_night) == (one_look, every_night)
+    assert tango(wins=0, losses=0, n=one_look)[0] > -margin > tango(wins=0, losses=0, n=one_look - 1)[0]
 
 
 @pytest.mark.parametrize("margin", [0, 1, -0.1])

@@ -9,7 +9,6 @@ import pytest
 
 from evaluations.statistics import StatisticsError
 from evaluations.statistics.paired import tango
-from evaluations.statistics.power import smallest_n_for_a_tie
 from evaluations.statistics.sequential import Counts, asymptotic_cs, betting_cs, betting_first_night
 
 
@@ -45,7 +44,7 @@ def test_few_units_say_nothing_on_the_side_they_speak_against() -> None:
 def test_the_first_win_that_moves_the_lower_limit() -> None:
     # K+(-1) after k wins is (2^k + 1.5^k + 1.25^k) / 3: under 40 at 6, over it at 7.
     assert betting_cs(counts=Counts(6, 0, 0)).lower == -1.0
-    assert -1.0 < betting_cs(counts=Counts(7, 0, 0)).lower < -0.9
+    assert -1.0 < betting_cs(counts=Counts(7, 0, 0)).lower < -0.8
 
 
 def test_every_unit_won() -> None:
@@ -133,10 +132,3 @@ def test_asymptotic_without_spread_has_no_interval() -> None:
 def test_asymptotic_refused(arguments: tuple[float, ...]) -> None:
     with pytest.raises(StatisticsError):
         asymptotic_cs(*arguments)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(("margin", "one_look", "every_night"), [(0.05, 73, 189), (0.03, 125, 314), (0.02, 189, 470)])
-def test_smallest_n_for_a_tie(margin: float, one_look: int, every_night: int) -> None:
-    result = smallest_n_for_a_tie(margin)
-    assert (result.one_look, result.every_night) == (one_look, every_night)
-    assert tango(wins=0, losses=0, n=one_look)[0] > -margin > tango(wins=0, losses=0, n=one_look - 1)[0]
