@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     # What the fields below take and give; the classes are generic for the type checker only.
     BigIntegerField = models.BigIntegerField[Any, Any]
     CharField = models.CharField[Any, Any]
+    SlugField = models.SlugField[Any, Any]
 else:
-    BigIntegerField, CharField = models.BigIntegerField, models.CharField
+    BigIntegerField, CharField, SlugField = models.BigIntegerField, models.CharField, models.SlugField
 
 PLACES = 12
 _SCALE = Decimal(10) ** PLACES
@@ -119,8 +120,11 @@ class EnumField(CharField):
         return self.enum(value) if value in self.enum._value2member_map_ else value
 
 
-class ModelNameField(models.SlugField):
+class ModelNameField(SlugField):
     """A slug as vendors write them: ``gpt-4.1`` and ``claude-3.5-sonnet`` have dots, others colons."""
+
+    _pyi_private_set_type: Any
+    _pyi_private_get_type: Any
 
     default_validators = [
         RegexValidator(

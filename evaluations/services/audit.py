@@ -1,11 +1,12 @@
-"""The audit chain. Public surface: ``Actor``, ``record``, ``verify``, ``register_actions``."""
+"""The audit chain. Public surface: ``Actor``, ``record``, ``record_all`` with ``Link``, ``verify``,
+``register_actions``."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from evaluations.models import AuditEvent, AuditHead, Team
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
-__all__ = ["Actor", "record", "register_actions", "verify"]
+__all__ = ["Actor", "Link", "record", "record_all", "register_actions", "verify"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,29 +59,61 @@ def record(
 
     Raises ``KeyError`` for an unregistered action and ``RuntimeError`` outside a transaction.
     """
-    ACTIONS[action]
+    link = Link(
+        action=action,
+        object_type=object_type,
+        object_id=object_id,
+        object_label=object_label,
+        team=team,
+        data=data or {},
+    )
+    return record_all([link], by=by, at=at)[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """What one audit event is to say."""
+
+    action: str
+    object_type: str
+    object_id: object
+    object_label: str
+    team: Team | None = None
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+def record_all(links: Sequence[Link], *, by: Actor, at: datetime) -> list[AuditEvent]:
+    """Many links at once, for changes in bulk; otherwise as ``record``."""
+    for link in links:
+        ACTIONS[link.action]
     if not transaction.get_connection().in_atomic_block:
         raise RuntimeError("an audit event belongs to the transaction of the change it records")
+    if not links:
+        return []
     # Moving the head first takes its row lock: links are added one after the other on every database.
-    AuditHead.objects.filter(pk=1).update(sequence=F("sequence") + 1)
+    AuditHead.objects.filter(pk=1).update(sequence=F("sequence") + len(links))
     head = AuditHead.objects.get(pk=1)
-    event = AuditEvent(
-        sequence=head.sequence,
-        at=at,
-        actor=by.name[:200],
-        source=by.source,
-        action=action,
-        team=team.slug if team else "",
-        object_type=object_type,
-        object_id=str(object_id),
-        object_label=object_label[:200],
-        data=dict(data or {}),
-        previous_hash=head.hash,
-    )
-    event.hash = link_hash(event)
-    event.save(force_insert=True)
-    AuditHead.objects.filter(pk=1).update(hash=event.hash)
-    return event
+    events: list[AuditEvent] = []
+    previous = head.hash
+    for sequence, link in enumerate(links, head.sequence - len(links) + 1):
+        event = AuditEvent(
+            sequence=sequence,
+            at=at,
+            actor=by.name[:200],
+            source=by.source,
+            action=link.action,
+            team=link.team.slug if link.team else "",
+            object_type=link.object_type,
+            object_id=str(link.object_id),
+            object_label=link.object_label[:200],
+            data=dict(link.data),
+            previous_hash=previous,
+        )
+        event.hash = previous = link_hash(event)
+        events.append(event)
+    AuditEvent.objects.bulk_create(events, batch_size=500)
+    AuditHead.objects.filter(pk=1).update(hash=previous)
+    return events
 
 
 def link_hash(event: AuditEvent) -> str:

@@ -6,7 +6,7 @@ The rules are those of the doors (``drafts.check``, ``pilots.transitions``); onl
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -17,8 +17,7 @@ from typing import Any
 from django.db import transaction
 
 from evaluations.models import ModelVersion, Workload
-from evaluations.services.audit import Actor, register_actions
-from evaluations.services.audit import record as record_audit
+from evaluations.services.audit import Actor, Link, record_all, register_actions
 from evaluations.services.errors import Refused
 from pilots.conf import setting
 from pilots.enums import EventKind, EventSource
@@ -77,19 +76,22 @@ def import_history(*, path: Path, by: Actor, at: datetime, dry_run: bool = False
     ``Conflict`` when a pilot changes meanwhile. With ``dry_run`` the same happens and nothing is kept.
     """
     with transaction.atomic():
-        told, skipped = _drafts(path, Names(by=by, at=at), at)
+        rows = list(read_history(path))
+        names = Names()
+        names.create(rows, by=by, at=at)
+        told, skipped = _drafts(path, rows, names, at)
         written = _write(path, told, by, at, skipped)
         if dry_run:
             transaction.set_rollback(True)
     return HistoryReport(sum(len(item.drafts) for item in written), len(written), tuple(sorted(skipped, key=_line)))
 
 
-def _drafts(path: Path, names: Names, at: datetime) -> tuple[list[_Told], list[Skipped]]:
+def _drafts(path: Path, rows: Sequence[HistoryRow], names: Names, at: datetime) -> tuple[list[_Told], list[Skipped]]:
     """The file by pilot; rows that repeat an earlier row are skipped."""
     known = {pilot.slug: pilot for pilot in Pilot.objects.select_related("workload__team", "incumbent", "candidate")}
     by_slug: dict[str, _Told] = {}
     skipped: list[Skipped] = []
-    for row in read_history(path):
+    for row in rows:
         workload = names.workload(names.team(row.team), row.workload)
         incumbent, candidate = names.model(row.incumbent), names.model(row.candidate)
         slug = slug_from(row.pilot, (), "")
@@ -197,8 +199,8 @@ def _write(path: Path, told: list[_Told], by: Actor, at: datetime, skipped: list
         event_ids[event.pilot_id][event.digest] = event.pk
     for item, timeline in written:
         claim(item.pilot, timeline, last_seq=item.pilot.last_seq + len(item.drafts), version=item.pilot.version)
-        _record_audit(path, item, by, at)
     write_projections([Projection(item.pilot, timeline, event_ids[item.pilot.pk]) for item, timeline in written])
+    record_all([_link(path, item) for item, _ in written], by=by, at=at)
     return [item for item, _ in written]
 
 
@@ -216,11 +218,9 @@ def _judged(path: Path, item: _Told, past: list[Event], switch: Switch, models: 
     return after
 
 
-def _record_audit(path: Path, item: _Told, by: Actor, at: datetime) -> None:
+def _link(path: Path, item: _Told) -> Link:
     pilot = item.pilot
-    record_audit(
-        by=by,
-        at=at,
+    return Link(
         action="pilot.imported",
         object_type="pilot",
         object_id=pilot.pk,

@@ -1,4 +1,4 @@
-"""From the names in a history file to teams, workloads and models; unknown ones are created through their doors.
+"""From the names in a history file to teams, workloads and models; unknown ones are created.
 
 Public surface: ``Names``, ``vendor_of``, ``slug_from``.
 """
@@ -6,15 +6,14 @@ Public surface: ``Names``, ``vendor_of``, ``slug_from``.
 from __future__ import annotations
 
 import re
-from collections.abc import Container
+from collections.abc import Container, Iterable, Sequence
 from datetime import datetime
 
 from django.utils.text import slugify
 
 from evaluations.models import ModelVersion, Team, Vendor, Workload
-from evaluations.services.audit import Actor
-from evaluations.services.catalogue import save_model, save_vendor
-from evaluations.services.teams import save_team, save_workload
+from evaluations.services.audit import Actor, Link, record_all
+from pilots.services.history_rows import HistoryRow
 
 # How the names of a vendor's models begin.
 _VENDORS = (
@@ -52,10 +51,12 @@ def slug_from(text: str, taken: Container[str], otherwise: str) -> str:
 
 
 class Names:
-    """Everything known by name, and what this import added to it. A name is a slug or the name given to people."""
+    """Everything known by name. A name is a slug, or the name that people see.
 
-    def __init__(self, *, by: Actor, at: datetime) -> None:
-        self.by, self.at = by, at
+    ``create`` adds what a file names and nobody knows yet, in bulk and audited; after it every look-up succeeds.
+    """
+
+    def __init__(self) -> None:
         self._teams = {team.slug: team for team in Team.objects.all()}
         self._teams_by_name = {team.name: team for team in reversed(self._teams.values())}
         workloads = list(Workload.objects.select_related("team"))
@@ -63,40 +64,85 @@ class Names:
         self._workloads = {(workload.team_id, workload.name): workload for workload in reversed(workloads)}
         self._workloads |= {(workload.team_id, workload.slug): workload for workload in workloads}
         self._vendors = {vendor.slug: vendor for vendor in Vendor.objects.all()}
-        self._models = {model.slug: model for model in ModelVersion.objects.select_related("vendor")}
-        self._models_by_name = {slug.casefold(): model for slug, model in self._models.items()}
+        models = ModelVersion.objects.select_related("vendor")
+        self._models = {model.slug.casefold(): model for model in models}
 
     def team(self, text: str) -> Team:
-        team = self._teams.get(text) or self._teams_by_name.get(text)
-        if team is None:
-            slug = slug_from(text, self._teams, "team")
-            team, _ = save_team(slug=slug, name=text, by=self.by, at=self.at)
-            self._teams[slug] = self._teams_by_name[text] = team
-        return team
+        return self._teams.get(text) or self._teams_by_name[text]
 
     def workload(self, team: Team, text: str) -> Workload:
         """The team's workload of that name; another team's of the same name is another workload."""
-        workload = self._workloads.get((team.pk, text))
-        if workload is None:
-            slug = slug_from(text, (), "workload")
-            if slug in self._workload_slugs:
-                slug = slug_from(f"{team.slug}-{slug}"[:80], self._workload_slugs, "workload")
-            workload, _ = save_workload(slug=slug, team=team, name=text, by=self.by, at=self.at)
-            self._workload_slugs.add(slug)
-            self._workloads[team.pk, text] = self._workloads[team.pk, slug] = workload
-        return workload
+        return self._workloads[team.pk, text]
 
     def model(self, text: str) -> ModelVersion:
         """The model, whatever the case it is written in."""
-        slug = re.sub(r"[^A-Za-z0-9._:@-]+", "-", text).strip("-._:@") or "model"
-        model = self._models.get(slug) or self._models_by_name.get(slug.casefold())
-        if model is None:
-            model, _ = save_model(slug=slug, vendor=self._vendor(text), by=self.by, at=self.at)
-            self._models[slug] = self._models_by_name[slug.casefold()] = model
-        return model
+        return self._models[_model_slug(text).casefold()]
 
-    def _vendor(self, model: str) -> Vendor:
-        slug, name = vendor_of(model)
-        if slug not in self._vendors:
-            self._vendors[slug], _ = save_vendor(slug=slug, name=name, by=self.by, at=self.at)
-        return self._vendors[slug]
+    def create(self, rows: Sequence[HistoryRow], *, by: Actor, at: datetime) -> None:
+        """Teams, workloads, vendors and models of ``rows`` that are not known yet."""
+        links = self._create_teams(dict.fromkeys(row.team for row in rows))
+        links += self._create_workloads(dict.fromkeys((row.team, row.workload) for row in rows))
+        models = dict.fromkeys(text for row in rows for text in (row.incumbent, row.candidate, row.to_model) if text)
+        links += self._create_models(models)
+        record_all(links, by=by, at=at)
+
+    def _create_teams(self, texts: Iterable[str]) -> list[Link]:
+        fresh = []
+        for text in texts:
+            if text not in self._teams and text not in self._teams_by_name:
+                team = Team(slug=slug_from(text, self._teams, "team"), name=text)
+                self._teams[team.slug] = self._teams_by_name[text] = team
+                fresh.append(team)
+        Team.objects.bulk_create(fresh, batch_size=500)
+        return [_link("team.created", team, team) for team in fresh]
+
+    def _create_workloads(self, texts: Iterable[tuple[str, str]]) -> list[Link]:
+        fresh = []
+        for team_text, text in texts:
+            team = self.team(team_text)
+            if (team.pk, text) in self._workloads:
+                continue
+            slug = slug_from(text, (), "workload")
+            if slug in self._workload_slugs:
+                slug = slug_from(f"{team.slug}-{slug}"[:80], self._workload_slugs, "workload")
+            workload = Workload(slug=slug, team=team, name=text)
+            self._workload_slugs.add(slug)
+            self._workloads[team.pk, text] = self._workloads[team.pk, slug] = workload
+            fresh.append(workload)
+        Workload.objects.bulk_create(fresh, batch_size=500)
+        return [_link("workload.created", workload, workload.team) for workload in fresh]
+
+    def _create_models(self, texts: Iterable[str]) -> list[Link]:
+        vendors: list[Vendor] = []
+        fresh: list[ModelVersion] = []
+        for text in texts:
+            slug = _model_slug(text)
+            if slug.casefold() in self._models:
+                continue
+            vendor_slug, vendor_name = vendor_of(text)
+            if vendor_slug not in self._vendors:
+                self._vendors[vendor_slug] = Vendor(slug=vendor_slug, name=vendor_name)
+                vendors.append(self._vendors[vendor_slug])
+            model = ModelVersion(slug=slug, vendor=self._vendors[vendor_slug])
+            self._models[slug.casefold()] = model
+            fresh.append(model)
+        Vendor.objects.bulk_create(vendors)
+        for model in fresh:
+            model.vendor = model.vendor  # its key is known only now
+        ModelVersion.objects.bulk_create(fresh)
+        rows: list[Vendor | ModelVersion] = [*vendors, *fresh]
+        return [_link("catalogue.created", row) for row in rows]
+
+
+def _model_slug(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._:@-]+", "-", text).strip("-._:@") or "model"
+
+
+def _link(action: str, row: Team | Workload | Vendor | ModelVersion, team: Team | None = None) -> Link:
+    return Link(
+        action=action,
+        object_type=row._meta.model_name or "",
+        object_id=row.pk,
+        object_label=row.slug,
+        team=team,
+    )
