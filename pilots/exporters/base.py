@@ -1,7 +1,8 @@
 """What an export is, before it becomes a file: typed columns, rows, formulas, a summary and a cover.
 
 Public surface: ``Kind``, ``Tone``, ``Column``, ``Formula``, ``Sheet``, ``SummaryLine``, ``Series``, ``Chart``,
-``Cover``, ``Document``, ``WrittenFile`` and the ``Exporter`` protocol. Nothing here knows a file format.
+``Cover``, ``Document``, ``WrittenFile``, ``ExportRequest`` and the ``Exporter`` protocol. Nothing here knows a file
+format.
 
 Formulas name what they refer to in braces: ``{spells.status}`` is the whole column of the sheet with that key,
 ``{spells.status:1}`` its first row, ``{summary.switched}`` the value of a summary line, ``{events}`` the cell of that
@@ -11,14 +12,20 @@ complete expression.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from enum import StrEnum
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from evaluations.enums import Decision, Verdict
 from evaluations.plugins import Plugin
+
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
+
+    from pilots.models import Pilot
+    from pilots.selectors.filters import ReportFilters
 
 UNKNOWN = "unknown"
 UNDISCLOSED = "undisclosed"
@@ -172,9 +179,26 @@ class WrittenFile:
     bytes: int
 
 
+@dataclass(frozen=True, slots=True)
+class ExportRequest:
+    """What is asked for, and how much of it the person asking may see."""
+
+    filters: ReportFilters
+    pilots: QuerySet[Pilot]  # all that may be seen; the filters narrow them further
+    audience: str
+    who: str
+    at: datetime  # the present
+    may_read_content: Callable[[Pilot], bool]  # prompts and answers of the pilot's samples
+
+
 class Exporter(Plugin, Protocol):
-    """One export. It asks the same selectors as the page and hands over typed columns and row iterators."""
+    """One export. It asks the same selectors as the page and hands over typed columns and row iterators.
+
+    Where content may not be read, its columns are left out and the cover's audience says so.
+    """
 
     label: str
 
-    def build(self, filters: Mapping[str, Any], audience: str) -> Document: ...
+    def build(self, request: ExportRequest) -> Document:
+        """Raises ``Refused`` for filters that this export cannot serve."""
+        ...

@@ -1,0 +1,142 @@
+"""Every answer and every call of some runs, one at a time, however many there are.
+
+Public surface: ``answers_of``, ``RawAnswer``, ``AnswerContent``, ``calls_of``, ``RawCall``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from evaluations.enums import ArmRole, AttemptState, Outcome
+from evaluations.models import Attempt, Completion
+
+_AT_ONCE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerContent:
+    """What was asked and answered; None where there was none, or it was purged."""
+
+    request: Any
+    reference: Any
+    text: str | None
+    message: Any
+    details: Mapping[str, str]  # scorer key -> what was compared
+    error: str  # vendors repeat the request in their errors
+
+
+@dataclass(frozen=True, slots=True)
+class RawAnswer:
+    """One arm's answer to one sample and repeat. Tokens, times and cost are None where unknown."""
+
+    run: int
+    role: ArmRole
+    sample: str  # the log's own id
+    segments: Mapping[str, str]
+    repeat: int
+    outcome: Outcome
+    served_model: str  # '': not said
+    attempts: int  # calls sent for it; 0 for a recorded answer
+    latency_ms: float | None
+    ttft_ms: float | None
+    input_uncached_tokens: int | None
+    cache_read_tokens: int | None
+    cache_write_tokens: int | None
+    output_total_tokens: int | None
+    output_visible_tokens: int | None
+    reasoning_tokens: int | None
+    cost: Decimal | None  # of all its attempts
+    finished_at: datetime
+    scores: Mapping[str, float | None]  # None: unscored
+    content: AnswerContent | None  # None: not asked for
+
+
+@dataclass(frozen=True, slots=True)
+class RawCall:
+    """One call sent, retries and lost ones included."""
+
+    run: int
+    role: ArmRole
+    sample: str
+    repeat: int
+    number: int
+    sent_at: datetime
+    state: AttemptState
+    outcome: Outcome | None  # None: the result is not known
+    http_status: int | None
+    latency_ms: float | None
+    cost: Decimal | None  # None: unknown, and possibly billed
+    request_id: str  # the vendor's; ''
+
+
+def answers_of(runs: Sequence[int], *, content: bool) -> Iterator[RawAnswer]:
+    """All answers of ``runs``, by run, in the set's order, incumbent first; prompts and answers only if asked for."""
+    wanted = ["arm", "sample"] + (["content", "sample__content"] if content else [])
+    rows = (
+        Completion.objects.filter(arm__run__in=runs)
+        .select_related(*wanted)
+        .prefetch_related("scores")
+        .order_by("arm__run", "position", "repeat", "arm")
+    )
+    for row in rows.iterator(chunk_size=_AT_ONCE):
+        scores = list(row.scores.all())
+        yield RawAnswer(
+            run=row.arm.run_id,
+            role=row.arm.role,
+            sample=row.sample.external_id,
+            segments=row.sample.segments,
+            repeat=row.repeat,
+            outcome=row.outcome,
+            served_model=row.served_model,
+            attempts=row.attempts,
+            latency_ms=row.latency_ms,
+            ttft_ms=row.ttft_ms,
+            input_uncached_tokens=row.input_uncached_tokens,
+            cache_read_tokens=row.cache_read_tokens,
+            cache_write_tokens=row.cache_write_tokens,
+            output_total_tokens=row.output_total_tokens,
+            output_visible_tokens=row.output_visible_tokens,
+            reasoning_tokens=row.reasoning_tokens,
+            cost=row.cost_amount,
+            finished_at=row.finished_at,
+            scores={score.key: score.value for score in scores},
+            content=_content(row, {score.key: score.detail for score in scores}) if content else None,
+        )
+
+
+def _content(row: Completion, details: Mapping[str, str]) -> AnswerContent:
+    asked = getattr(row.sample, "content", None)
+    given = getattr(row, "content", None)
+    return AnswerContent(
+        request=None if asked is None else asked.request,
+        reference=None if asked is None else asked.reference,
+        text=None if given is None else given.text,
+        message=None if given is None else given.message,
+        details=details,
+        error=row.error,
+    )
+
+
+def calls_of(runs: Sequence[int]) -> Iterator[RawCall]:
+    """Every call that the arms of ``runs`` sent, in the order of sending."""
+    columns = (
+        "run_id",
+        "arm__role",
+        "sample__external_id",
+        "repeat",
+        "number",
+        "sent_at",
+        "state",
+        "outcome",
+        "http_status",
+        "latency_ms",
+        "cost_amount",
+        "request_id",
+    )
+    rows = Attempt.objects.filter(arm__run__in=runs).order_by("sent_at", "id").values_list(*columns)
+    for run, role, sample, repeat, number, sent_at, state, outcome, *rest in rows.iterator(chunk_size=5 * _AT_ONCE):
+        yield RawCall(run, role, sample or "", repeat, number, sent_at, state, outcome or None, *rest)

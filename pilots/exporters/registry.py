@@ -1,0 +1,9 @@
+"""Every export by key: the built-ins and the installed plugins. Public surface: ``EXPORTERS``."""
+
+from __future__ import annotations
+
+from evaluations.plugins import Registry
+from pilots.exporters.base import Exporter
+from pilots.exporters.portfolio import PortfolioExporter
+
+EXPORTERS: Registry[Exporter] = Registry("pilots.exporters", (PortfolioExporter(),))
