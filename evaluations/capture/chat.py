@@ -119,7 +119,7 @@ def recorded_usage(value: Any, at: str) -> Usage:
 def _check_message(value: Any, at: str) -> None:
     message = mapping(value, at)
     role = message.get("role")
-    if role not in ROLES:
+    if not isinstance(role, str) or role not in ROLES:
         raise FieldError(f"{at}.role", f"must be one of {', '.join(sorted(ROLES))}, not {_kind(role)}")
     content = message.get("content")
     if isinstance(content, list):

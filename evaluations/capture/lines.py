@@ -1,7 +1,7 @@
 """Log files as a stream of JSON values: gzip, byte order marks, line limits and bad bytes are dealt with here, once.
 
-Public surface: ``open_log``, ``head``, ``lines``, ``decode``, ``read_values``, ``first_keys``, ``FieldError``.
-Memory does not grow with the file: blocks of one megabyte, and one line of at most ``MAX_LINE_BYTES``.
+Public surface: ``open_log``, ``head``, ``lines``, ``decode``, ``read_values``, ``read_groups``, ``first_keys`` and
+``FieldError``. Memory does not grow with the file: it holds one block, and one line of at most ``MAX_LINE_BYTES``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import json
 import math
 import re
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -24,7 +24,7 @@ MAX_LINE_BYTES = 8 * 1024 * 1024
 MAX_DEPTH = 32
 HEAD_BYTES = 64 * 1024
 _BLOCK_BYTES = 1024 * 1024
-_BOMB_BYTES = 32 * 1024 * 1024  # below this, no compression ratio is suspicious
+_BOMB_BYTES = 16 * 1024 * 1024  # below this, no compression ratio is suspicious
 _BOMB_RATIO = 200
 _DECODER = msgspec.json.Decoder()
 _JSON_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}\n]|:')
@@ -180,12 +180,19 @@ def _check(value: Any, at: str, depth: int) -> None:
 
 def read_values(path: Path, parse: Callable[[int, Any], CapturedSample]) -> Iterator[CapturedSample | BadLine]:
     """Decode and parse every line; a ``FieldError`` of either becomes that line's ``BadLine``."""
+    return read_groups(path, lambda number, value: (parse(number, value),))
+
+
+def read_groups(
+    path: Path, parse: Callable[[int, Any], Iterable[CapturedSample | BadLine]]
+) -> Iterator[CapturedSample | BadLine]:
+    """The same for formats with several samples a line."""
     for number, line in lines(path):
         if isinstance(line, BadLine):
             yield line
             continue
         try:
-            yield parse(number, decode(line))
+            yield from parse(number, decode(line))
         except FieldError as error:
             yield BadLine(number, error.field, error.reason)
 

@@ -81,13 +81,13 @@ def _stored(line: int, value: Any, index: RequestIndex) -> CapturedSample:
         body = {key: row[key] for key in _STORED_PARAMETERS if key in row}
         body["messages"] = row["input_messages"]
         request = chat_request(body, "input")
-    metadata = row.get("metadata")
+    metadata = mapping(row.get("metadata") or {}, "metadata")
     return CapturedSample(
         line=line,
         external_id=external_id,
         request=request,
         occurred_at=instant(row.get("created"), "created"),
-        segments={key: item for key, item in metadata.items() if isinstance(item, str)} if metadata else {},
+        segments={key: item for key, item in metadata.items() if isinstance(item, str)},
         response=chat_response(row, ""),
     )
 

@@ -4,14 +4,32 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from evaluations.capture.anthropic import AnthropicBatch
+from evaluations.capture.azure import AzureDiagnostic
 from evaluations.capture.base import CaptureError, Reader
+from evaluations.capture.langfuse import Langfuse
 from evaluations.capture.lines import head
+from evaluations.capture.litellm import LiteLLM
 from evaluations.capture.native_jsonl import NativeJsonl
 from evaluations.capture.openai import OpenAIBatch, OpenAIStored
+from evaluations.capture.otel_genai import OTelGenAI
 from evaluations.capture.tabular import Tabular
 from evaluations.plugins import Registry
 
-READERS: Registry[Reader] = Registry("evaluations.readers", (NativeJsonl(), OpenAIStored(), OpenAIBatch(), Tabular()))
+READERS: Registry[Reader] = Registry(
+    "evaluations.readers",
+    (
+        NativeJsonl(),
+        OpenAIStored(),
+        OpenAIBatch(),
+        AnthropicBatch(),
+        LiteLLM(),
+        Langfuse(),
+        OTelGenAI(),
+        AzureDiagnostic(),
+        Tabular(),
+    ),
+)
 
 
 def detect(path: Path) -> Reader:
