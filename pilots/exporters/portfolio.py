@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from pilots.enums import PilotStatus
 from pilots.exporters.base import Cover, Document, ExportRequest, Kind, SummaryLine
-from pilots.exporters.portfolio_sheets import events_sheet, pilots_sheet, runs_sheet
+from pilots.exporters.portfolio_sheets import events_sheet, evidence_sheet, pilots_sheet, runs_sheet
 from pilots.exporters.retention_sheets import (
     answer_lines,
     answers_sheet,
@@ -36,7 +36,7 @@ class PortfolioExporter:
         listed, report = portfolio(filters, pilots), retention(filters, pilots)
         answer = report.answer
         names = names_in(pilots, filters)
-        runs = runs_in(pilots, filters)
+        runs, readings = runs_in(pilots, filters), readings_in(pilots, filters)
         stages = {attempt.pilot: attempt.stage for attempt in observe(pilots, filters)}
         events = (event for event in events_in(pilots, filters) if event.pilot in stages)
         documents = [listed.to_document(), report.to_document()]
@@ -54,11 +54,12 @@ class PortfolioExporter:
                 digest=digest_of(documents),
             ),
             sheets=[
-                pilots_sheet(listed, stages, names, readings_in(pilots, filters), plans_in(pilots, filters), runs),
+                pilots_sheet(listed, stages, names, readings),
                 periods_sheet(answer, names),
                 answers_sheet(answer, filters.min_at_risk),
                 curve_sheet(answer),
                 reasons_sheet(answer),
+                evidence_sheet(readings, plans_in(pilots, filters), runs),
                 runs_sheet(runs),
                 events_sheet(events),
             ],

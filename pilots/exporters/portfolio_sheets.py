@@ -1,8 +1,10 @@
-"""The portfolio's lists as sheets. Public surface: ``pilots_sheet``, ``runs_sheet``, ``events_sheet``."""
+"""The portfolio's lists as sheets. Public surface: ``pilots_sheet``, ``evidence_sheet``, ``runs_sheet``,
+``events_sheet``."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 from evaluations.enums import CriterionRole, RunStatus
@@ -25,99 +27,89 @@ _SPENT = "SUMPRODUCT(EXACT({runs.pilot},{pilot})*EXACT({runs.currency},{currency
 
 
 def pilots_sheet(
-    listed: Portfolio,
-    stages: Mapping[str, Stage],
-    names: Names,
-    readings: Mapping[str, RegisteredReading],
-    plans: Mapping[str, int],
-    runs: Sequence[RegisteredRun],
+    listed: Portfolio, stages: Mapping[str, Stage], names: Names, readings: Mapping[str, RegisteredReading]
 ) -> Sheet:
     columns = [
         Column("pilot", "Pilot"),
         Column("team", "Team", description="The business unit or customer that owns the workload"),
         Column("workload", "Workload", description="One production use of a model"),
-        Column("task_type", "Task type", unknown=""),
         Column("incumbent", "Incumbent", description="The model in production when the pilot was opened"),
-        Column("incumbent_vendor", "Incumbent's vendor"),
         Column("candidate", "Candidate", description="The model under trial"),
-        Column("candidate_vendor", "Candidate's vendor"),
         Column("status", "Status", Kind.VERDICT, tones=STATUS_TONES),
         Column("since", "Since", Kind.DATE, "Day on which the status began"),
         Column("age", "Days in status", Kind.INTEGER),
+        Column("verdict", "Newest verdict", Kind.VERDICT, "Of the newest run that ended; empty: none has", unknown=""),
+        Column("decided", "Verdict when decided", Kind.VERDICT, "Stored with the decision", unknown=""),
+        Column("switched", "Last cutover", Kind.DATE, unknown=""),
+        Column("period", "Newest period", Kind.VERDICT, "Where it stands", tones=PERIOD_TONES, unknown=""),
+        Column("confirmed", "Known to", Kind.DATE, "Last confirmation of the newest period", unknown=""),
+        Column("share", "Traffic on candidate", Kind.PERCENT, "As last declared", decimals=0, unknown=""),
         Column("stage", "Stage in the funnel", description="A pilot that has ever cut over counts as switched"),
         Column("owner", "Owner", unknown="nobody"),
         Column("motive", "Motive", description="Declared reason for the pilot", unknown="not declared"),
-        Column("opened", "Opened", Kind.DATE),
-        Column(
-            "share", "Traffic on candidate", Kind.PERCENT, "As last declared; empty: never said", decimals=0, unknown=""
-        ),
-        Column("periods", "Periods", Kind.INTEGER, "Times on the candidate"),
-        Column("switched", "Last cutover", Kind.DATE, unknown=""),
-        Column("confirmed", "Known to", Kind.DATE, "Last confirmation of the newest period", unknown=""),
-        Column("period", "Newest period", Kind.VERDICT, tones=PERIOD_TONES, unknown=""),
-        Column("decided", "Verdict when decided", Kind.VERDICT, "Stored with the decision", unknown=""),
-        Column("plan", "Plan version", Kind.INTEGER, "Newest frozen plan; empty: none is frozen", unknown=""),
-        Column("run", "Newest verdict's run", Kind.INTEGER, unknown=""),
-        Column("verdict", "Newest verdict", Kind.VERDICT, "Of the newest run that ended", unknown=""),
-        Column("criterion", "Primary criterion", description="The first primary criterion of the plan", unknown=""),
-        Column("criterion_verdict", "Its verdict", Kind.VERDICT, unknown=""),
-        Column(
-            "difference", "Difference", Kind.PERCENT, "Candidate less incumbent, in points; for a ratio: its change"
-        ),
-        Column("lower", "95 % from", Kind.PERCENT),
-        Column("upper", "95 % to", Kind.PERCENT),
-        Column("samples", "Samples", Kind.INTEGER),
-        Column(
-            "cost", "Change of cost", Kind.PERCENT, "Candidate against incumbent, where the plan has it as a criterion"
-        ),
-        Column("latency", "Change of p95 latency", Kind.PERCENT, "As for the cost"),
-        Column(
-            "spent", "Spent on replays", Kind.MONEY, "Sum over the replay runs", currency_from="currency", unknown=""
-        ),
-        Column("currency", "Currency", unknown=""),
     ]
-    spent: dict[tuple[str, str], Any] = {}
-    currencies: dict[str, str] = {}
-    for run in runs:
-        spent[run.pilot, run.currency] = spent.get((run.pilot, run.currency), 0) + run.spent
-        currencies[run.pilot] = run.currency
-    rows = [
-        [
-            *_facts(row, stages[row.pilot], names),
-            plans.get(row.pilot),
-            *_reading(readings.get(row.pilot)),
-            Formula(_SPENT, spent[row.pilot, currencies[row.pilot]]) if row.pilot in currencies else None,
-            currencies.get(row.pilot),
-        ]
-        for row in listed.pilots
-    ]
-    return Sheet("pilots", "Pilots", columns, rows, "Where every pilot stands", formulas=True, frozen_columns=1)
+    rows = [_pilot(row, stages[row.pilot], names, readings.get(row.pilot)) for row in listed.pilots]
+    return Sheet("pilots", "Pilots", columns, rows, "Where every pilot stands", frozen_columns=1)
 
 
-def _facts(row: PilotRow, stage: Stage, names: Names) -> list[Any]:
+def _pilot(row: PilotRow, stage: Stage, names: Names, reading: RegisteredReading | None) -> list[Any]:
     return [
         row.pilot,
         names.teams[row.team],
         names.workloads[row.workload],
-        row.task_type or None,
         row.incumbent,
-        names.vendors[row.incumbent_vendor],
         row.candidate,
-        names.vendors[row.candidate_vendor],
         row.status.label,
         row.status_at.date(),
         row.age_days,
+        reading.decision.label if reading else None,
+        verdict_word(row.verdict),
+        row.switched_on,
+        row.spell_status.label if row.spell_status else None,
+        row.last_confirmed,
+        row.traffic_share,
         stage.label,
         row.owner or None,
         Motive(row.motive).label if row.motive else None,
-        row.opened_on,
-        row.traffic_share,
-        row.spells,
-        row.switched_on,
-        row.last_confirmed,
-        row.spell_status.label if row.spell_status else None,
-        verdict_word(row.verdict),
     ]
+
+
+def evidence_sheet(
+    readings: Mapping[str, RegisteredReading], plans: Mapping[str, int], runs: Sequence[RegisteredRun]
+) -> Sheet:
+    """Every pilot with a frozen plan."""
+    columns = [
+        Column("pilot", "Pilot"),
+        Column("plan", "Plan version", Kind.INTEGER, "The newest that is frozen"),
+        Column("run", "Run", Kind.INTEGER, "The newest that ended with a verdict", unknown=""),
+        Column("verdict", "Verdict", Kind.VERDICT, "What all agreed criteria say together", unknown=""),
+        Column("criterion", "Primary criterion", description="The first primary criterion of the plan", unknown=""),
+        Column("criterion_verdict", "Its verdict", Kind.VERDICT, unknown=""),
+        Column("difference", "Difference", Kind.PERCENT, "Candidate less incumbent, in points; of a ratio: its change"),
+        Column("lower", "95 % from", Kind.PERCENT),
+        Column("upper", "95 % to", Kind.PERCENT),
+        Column("samples", "Samples", Kind.INTEGER),
+        Column("cost", "Change of cost", Kind.PERCENT, "Against the incumbent; empty: not a criterion of the plan"),
+        Column("latency", "Change of p95 latency", Kind.PERCENT, "As for the cost"),
+        Column("spent", "Spent on replays", Kind.MONEY, "Sum over the runs", currency_from="currency", unknown=""),
+        Column("currency", "Currency", unknown=""),
+    ]
+    spent: dict[tuple[str, str], Decimal] = {}
+    currencies: dict[str, str] = {}
+    for run in runs:
+        spent[run.pilot, run.currency] = spent.get((run.pilot, run.currency), Decimal(0)) + run.spent
+        currencies[run.pilot] = run.currency
+    rows = [
+        [
+            pilot,
+            plan,
+            *_reading(readings.get(pilot)),
+            Formula(_SPENT, spent[pilot, currencies[pilot]]) if pilot in currencies else None,
+            currencies.get(pilot),
+        ]
+        for pilot, plan in sorted(plans.items())
+    ]
+    return Sheet("evidence", "Evidence", columns, rows, "What the replays say", formulas=True, frozen_columns=1)
 
 
 def _reading(reading: RegisteredReading | None) -> list[Any]:

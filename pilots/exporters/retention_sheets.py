@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pilots.enums import KnownBy, SpellStatus
-from pilots.exporters.base import Chart, Column, Formula, Kind, Series, Sheet, SummaryLine
+from pilots.exporters.base import UNKNOWN, Chart, Column, Formula, Kind, Series, Sheet, SummaryLine
 from pilots.exporters.words import PERIOD_TONES, label, verdict_word
 from pilots.selectors.observation import Stage
 from pilots.selectors.registers import Names
@@ -113,13 +113,13 @@ def answers_sheet(answer: Answer, min_at_risk: int) -> Sheet:
     columns = [
         Column("question", "Question"),
         Column("day", "Days after the cutover", Kind.INTEGER),
-        Column("share", "Share", Kind.PERCENT, "Of chosen switches, not gone after that many days"),
-        Column("lower", "95 % from", Kind.PERCENT),
-        Column("upper", "95 % to", Kind.PERCENT),
+        _share("share", "Share", "Of chosen switches, not gone after that many days"),
+        _share("lower", "95 % from"),
+        _share("upper", "95 % to"),
         Column("at_risk", "At risk", Kind.INTEGER, "Periods under observation just before that day"),
         Column("customers", "Teams at risk", Kind.INTEGER),
-        Column("worst", "Worst case", Kind.PERCENT, "Had all that were lost to follow-up gone back the day after"),
-        Column("best", "Best case", Kind.PERCENT, "Had all that were lost to follow-up stayed"),
+        _share("worst", "Worst case", "Had all that were lost to follow-up gone back the day after"),
+        _share("best", "Best case", "Had all that were lost to follow-up stayed"),
     ]
     rows = [
         _answer_row(name, title, point, max(min_at_risk, 1))
@@ -129,18 +129,21 @@ def answers_sheet(answer: Answer, min_at_risk: int) -> Sheet:
     return Sheet("answers", "Retention", columns, rows, "Who stayed, read three ways", formulas=True, frozen_columns=2)
 
 
+def _share(key: str, header: str, description: str = "") -> Column:
+    return Column(key, header, Kind.PERCENT, description, unknown=WITHHELD)
+
+
 def _answer_row(name: str, title: str, point: Point, needed: int) -> list[Any]:
     shares: list[Any] = [point.still_switched, point.lower, point.upper]
-    extremes: list[Any] = [point.worst, point.best]
-    if point.withheld:
-        shares, extremes = [WITHHELD] * 3, [WITHHELD] * 2
+    if not point.withheld:
+        shares = [UNKNOWN if share is None else share for share in shares]
     at_risk: Any = point.at_risk
     if name != "not_rolled_back":  # its follow-up ends with the incumbent's shutdown, which the periods do not show
         at_risk = Formula(_AT_RISK, point.at_risk)
     if title == STILL_ON:
         curve = "IFERROR(LOOKUP({day},{curve.day},{curve.survival}),1)"
         shares[0] = Formula(f'IF({{at_risk}}<{needed},"{WITHHELD}",{curve})', shares[0])
-    return [title, point.day, *shares, at_risk, point.customers, *extremes]
+    return [title, point.day, *shares, at_risk, point.customers, point.worst, point.best]
 
 
 def curve_sheet(answer: Answer) -> Sheet:
