@@ -1,26 +1,11 @@
-"""What every test runs under: loopback sockets only, a data directory of its own, append-only triggers at work."""
+"""What every test runs under: loopback sockets only, append-only triggers at work (settings: ``tests/settings.py``)."""
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-# Before the settings are imported: a test never touches the developer's own data.
-os.environ["PILOTS_DATA_DIR"] = tempfile.mkdtemp(prefix="pilots-test-")
-os.environ["PILOTS_SECRET_KEY"] = "only for tests"
-os.environ["PILOTS_EGRESS_ALLOW"] = "127.0.0.0/8"
-os.environ.setdefault("EMAIL_URL", "memorymail://")
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    from django.conf import settings
-
-    # Hashing for real costs a fifth of a second a user.
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
 @pytest.fixture(autouse=True)
@@ -37,8 +22,8 @@ def socket_allow_hosts_loopback() -> Iterator[None]:
     _remove_restrictions()
 
 
-@pytest.fixture(autouse=True)
-def _lift_triggers_for_flush(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True, scope="session")
+def _lift_triggers_for_flush() -> Iterator[None]:
     """Transactional tests empty tables with DELETE on SQLite; the triggers step aside there, and only there."""
     from django.core.management.commands import flush
     from django.db import connections
@@ -52,10 +37,13 @@ def _lift_triggers_for_flush(monkeypatch: pytest.MonkeyPatch) -> None:
     def handle(self: flush.Command, **options: object) -> None:
         connection = connections[str(options["database"])]
         with lift(connection, *tables):
-            original(self, **options)
+            # Permissions and content types are not used by the tests, and take most of a flush to write anew.
+            original(self, **{**options, "inhibit_post_migrate": True})
         AuditHead.objects.get_or_create(pk=1)
 
-    monkeypatch.setattr(flush.Command, "handle", handle)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(flush.Command, "handle", handle)
+        yield
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     # What the fields below take and give; the classes are generic for the type checker only.
     BigIntegerField = models.BigIntegerField[Any, Any]
     CharField = models.CharField[Any, Any]
-    SlugField = models.SlugField[Any, Any]
+    SlugField = models.SlugField[str, str]
 else:
     BigIntegerField, CharField, SlugField = models.BigIntegerField, models.CharField, models.SlugField
 
@@ -122,9 +122,6 @@ class EnumField(CharField):
 
 class ModelNameField(SlugField):
     """A slug as vendors write them: ``gpt-4.1`` and ``claude-3.5-sonnet`` have dots, others colons."""
-
-    _pyi_private_set_type: Any
-    _pyi_private_get_type: Any
 
     default_validators = [
         RegexValidator(

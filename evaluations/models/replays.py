@@ -49,6 +49,7 @@ class ReplayRun(models.Model):
     started_at = models.DateTimeField(null=True)
     progressed_at = models.DateTimeField(null=True)  # last commit that moved it
     finished_at = models.DateTimeField(null=True)
+    evidence_samples = models.PositiveIntegerField(null=True)  # of the plan version, at its end
     after_the_look = models.BooleanField(default=False)  # finished when a one-look verdict already stood
     decision = EnumField(Decision, blank=True)  # what the plan version's gates said at its end; '': not ended
     decision_reason = models.CharField(max_length=300, blank=True)

@@ -86,6 +86,9 @@ def evidence_for(version: PlanVersion, *, at_end_of: ReplayRun | None = None) ->
         candidate=ArmEvidence(),
     )
     metrics = [key for key, _ in sorted(keys)]
+    for arm in (evidence.incumbent, evidence.candidate):
+        arm.scores = {key: [] for key in metrics}
+        arm.answered_scores = {key: [] for key in metrics}
     for arm, role in ((evidence.incumbent, ArmRole.INCUMBENT), (evidence.candidate, ArmRole.CANDIDATE)):
         for by_role in answers.values():
             _add(arm, by_role[role], metrics)
@@ -98,8 +101,8 @@ def _add(arm: ArmEvidence, answers: list[_Answer], metrics: Iterable[str]) -> No
     arm.failure.append(_mean([float(flag) for flag in failed]))
     for key in metrics:
         given = [answer.scores.get(key) for answer, flag in zip(counted, failed, strict=True) if not flag]
-        arm.answered_scores.setdefault(key, []).append(_mean(given))
-        arm.scores.setdefault(key, []).append(
+        arm.answered_scores[key].append(_mean(given))
+        arm.scores[key].append(
             _mean([0.0 if flag else answer.scores.get(key) for answer, flag in zip(counted, failed, strict=True)])
         )
     arm.cost.append(_mean([answer.cost for answer in counted]))

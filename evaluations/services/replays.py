@@ -16,7 +16,7 @@ from django.db import transaction
 from django.db.models import F
 
 from evaluations.conf import setting
-from evaluations.enums import ArmRole, ChunkState, Outcome, RunStatus, RunTrigger
+from evaluations.enums import ArmRole, ChunkState, Looks, Outcome, RunStatus, RunTrigger
 from evaluations.models import (
     Chunk,
     ComparisonRow,
@@ -291,11 +291,13 @@ def _keep_reading(run: ReplayRun, *, at: datetime) -> None:
     if look is not None:
         # One look has been taken: later evidence never changes its verdict.
         read = [(row.metric, row.role, row.verdict, row.document) for row in look.comparisons.all()]
-        decision, reason = look.decision, look.decision_reason
+        decision, reason, samples = look.decision, look.decision_reason, look.evidence_samples
     else:
-        reading = read_plan(version.document, evidence_for(version, at_end_of=run), on=at.date())
+        evidence = evidence_for(version, at_end_of=run)
+        reading = read_plan(version.document, evidence, on=at.date())
         read = [(c.criterion.metric, c.criterion.role, c.reading.verdict, c.to_document()) for c in reading.comparisons]
         decision, reason = reading.decision, (reading.reason or "")[:300]
+        samples = evidence.n
     ComparisonRow.objects.bulk_create(
         ComparisonRow(
             run=run,
@@ -309,7 +311,7 @@ def _keep_reading(run: ReplayRun, *, at: datetime) -> None:
         for position, (metric, role, verdict, document) in enumerate(read)
     )
     ReplayRun.objects.filter(pk=run.pk).update(
-        decision=decision, decision_reason=reason, after_the_look=look is not None
+        decision=decision, decision_reason=reason, evidence_samples=samples, after_the_look=look is not None
     )
     run.refresh_from_db()
     actor = audit.Actor.task("replay")
@@ -323,13 +325,18 @@ def _keep_reading(run: ReplayRun, *, at: datetime) -> None:
 def _the_look(run: ReplayRun) -> ReplayRun | None:
     """For a plan of one look: the first finished run that had enough samples, if it is not this one."""
     document = run.plan_version.document
-    if document["looks"] != "one_look":
+    if document["looks"] != Looks.ONE_LOOK:
         return None
-    for earlier in run.plan_version.runs.filter(status=RunStatus.FINISHED).exclude(pk=run.pk).order_by("finished_at"):
-        first = earlier.comparisons.first()
-        if first is not None and first.document["reason"] != "too_few":
-            return earlier
-    return None
+    return (
+        run.plan_version.runs.filter(
+            status=RunStatus.FINISHED,
+            evidence_samples__gte=document["minimum_samples"],
+            after_the_look=False,
+        )
+        .exclude(pk=run.pk)
+        .order_by("finished_at", "id")
+        .first()
+    )
 
 
 def _audit(run: ReplayRun, action: str, *, by: audit.Actor, at: datetime, data: dict[str, Any] | None = None) -> None:

@@ -1,0 +1,169 @@
+"""A plan that is ready to be replayed against simulated vendors, for tests of the engine's database side."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+from django.utils import timezone
+
+from evaluations.enums import PriceKind
+from evaluations.models import (
+    DataAgreement,
+    Endpoint,
+    ModelVersion,
+    Plan,
+    Price,
+    RecordedContent,
+    RecordedResponse,
+    ReplayRun,
+    Sample,
+    SampleContent,
+    Team,
+    Vendor,
+    Workload,
+)
+from evaluations.services.audit import Actor
+from evaluations.services.plan_document import BudgetEntry, CriterionEntry, PlanDefinition, ScorerEntry
+from evaluations.services.plans import freeze_plan, save_plan
+from evaluations.services.replays import create_run
+from evaluations.services.samples import freeze_set
+from evaluations.simulator.behaviours import ModelBehaviour
+from evaluations.simulator.config import SimulatorConfig, behaviour_from
+
+BY = Actor.command("test")
+KEY = "TEST_VENDOR_KEY"
+os.environ[KEY] = "not a secret"
+
+
+def vendors(**models: dict[str, Any]) -> SimulatorConfig:
+    """Two models, ``old`` and ``new``, that answer at once unless told otherwise."""
+    given: dict[str, dict[str, Any]] = {"old": {}, "new": {}, **models}
+    behaviours: dict[str, ModelBehaviour] = {
+        name: behaviour_from({"behaviour": "steady", "latency_ms": 2, **values}, name) for name, values in given.items()
+    }
+    return SimulatorConfig(models=behaviours)
+
+
+def ready_plan(
+    url: str,
+    *,
+    n: int = 40,
+    recorded: bool = False,
+    looks: str = "one_look",
+    minimum_samples: int = 1,
+    budget: str = "5",
+    permitted: tuple[str, ...] = ("openai", "microsoft"),
+    concurrency: int = 8,
+    priced: bool = True,
+    **budget_fields: Any,
+) -> Plan:
+    """A frozen plan over ``n`` samples that asks for a number; the candidate's endpoint speaks OpenAI chat too."""
+    team = Team.objects.create(slug="support", name="Support")
+    DataAgreement.objects.create(
+        team=team, vendors=list(permitted), regions=["eu"], purposes=["evaluation"], agreed_at=timezone.now()
+    )
+    models = {}
+    for slug, vendor in (("old", "openai"), ("new", "microsoft")):
+        models[slug] = ModelVersion.objects.create(
+            slug=slug, vendor=Vendor.objects.get_or_create(slug=vendor, defaults={"name": vendor.title()})[0]
+        )
+        if priced:
+            Price.objects.create(
+                model=models[slug],
+                effective_from=date(2020, 1, 1),
+                kind=PriceKind.LIST,
+                input_per_mtok=Decimal(2),
+                output_per_mtok=Decimal(8),
+            )
+    endpoints = {
+        slug: Endpoint.objects.create(
+            slug=f"{slug}-prod",
+            model=model,
+            protocol="openai_chat",
+            base_url=f"{url}/v1",
+            wire_model=slug,
+            region="eu",
+            credential_env=KEY,
+            max_concurrency=concurrency,
+            deadline_seconds=10,
+        )
+        for slug, model in models.items()
+    }
+    workload = Workload.objects.create(slug="triage", team=team, name="Triage", runs_on=models["old"])
+    plan, _ = save_plan(
+        slug="triage-to-new",
+        workload=workload,
+        incumbent_model=models["old"],
+        incumbent_endpoint=None if recorded else endpoints["old"],
+        incumbent_request={},
+        candidate_model=models["new"],
+        candidate_endpoint=endpoints["new"],
+        candidate_request={},
+        definition=PlanDefinition(
+            hypothesis="as good",
+            scorers=[ScorerEntry(name="regex", key="answered", config={"pattern": "."})],
+            criteria=[CriterionEntry(metric="answered", margin=Decimal("0.03"))],
+            looks=looks,
+            minimum_samples=minimum_samples,
+            budget=BudgetEntry(amount=Decimal(budget), **budget_fields),
+        ),
+        by=BY,
+        at=timezone.now(),
+    )
+    add_samples(workload, n, recorded=recorded)
+    freeze_plan(plan=plan, by=BY, at=timezone.now())
+    return Plan.objects.get(pk=plan.pk)
+
+
+def add_samples(workload: Workload, n: int, *, recorded: bool = False, stem: str = "s") -> None:
+    """``n`` samples in the pool, frozen as a set; with production's own answers if ``recorded``."""
+    samples = Sample.objects.bulk_create(
+        Sample(
+            workload=workload,
+            external_id=f"{stem}{i:06}",
+            digest=f"{stem}{i:063}",
+            occurred_at=datetime(2026, 10, 1, tzinfo=UTC),
+        )
+        for i in range(n)
+    )
+    SampleContent.objects.bulk_create(
+        SampleContent(
+            sample=sample,
+            request={
+                "messages": [{"role": "user", "content": f"What is {i} plus {i}?"}],
+                "max_completion_tokens": 100,
+            },
+            reference=str(2 * i),
+        )
+        for i, sample in enumerate(samples)
+    )
+    if recorded:
+        responses = RecordedResponse.objects.bulk_create(
+            RecordedResponse(
+                sample=sample,
+                model_name="old",
+                usage={"prompt_tokens": 10, "completion_tokens": 5},
+                latency_ms=250,
+                finish_reason="stop",
+            )
+            for sample in samples
+        )
+        RecordedContent.objects.bulk_create(
+            RecordedContent(response=response, text=str(i)) for i, response in enumerate(responses)
+        )
+    freeze_set(
+        workload=workload,
+        sample_ids=[sample.pk for sample in samples],
+        name=f"{n} samples",
+        method={"kind": "test"},
+        parent=None,
+        by=BY,
+        at=timezone.now(),
+    )
+
+
+def start(plan: Plan, **options: Any) -> ReplayRun:
+    return create_run(plan=plan, by=BY, at=timezone.now(), **options)
