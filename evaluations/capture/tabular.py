@@ -1,4 +1,4 @@
-"""CSV and XLSX: every cell stays the text it was. Public surface: ``read_table``, ``Tabular``.
+"""CSV, XLSX and Parquet: every cell stays the text it was. Public surface: ``read_table``, ``Tabular``.
 
 ``NA``, ``007`` and 16-digit ids come back as written; real date cells of a workbook become ISO strings. The first
 non-empty row is the header; its names are trimmed and lower-cased, spaces become underscores.
@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from datetime import date, datetime, time
+from importlib import import_module
 from itertools import chain, count
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -23,6 +24,7 @@ from evaluations.capture.xlsx_guard import check_workbook
 
 SEGMENT = "segment:"
 _PHYSICAL_LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+\Z")
+_PARQUET_MARK = b"PAR1"
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 Row = tuple[int, list[str]]
@@ -33,8 +35,8 @@ def read_table(
 ) -> Iterator[tuple[int, dict[str, str]]]:
     """Rows as (line number in the file, header name to cell text); short rows are filled with ''.
 
-    Streams CSV (``.gz`` too); an XLSX is held in memory within the limits of ``xlsx_guard``. Raises ``CaptureError``
-    naming file and line for everything that is not a well-formed table.
+    Streams CSV (``.gz`` too) and Parquet (where pyarrow is installed); an XLSX is held in memory within the limits of
+    ``xlsx_guard``. Raises ``CaptureError`` naming file and line for everything that is not a well-formed table.
     """
     rows = _cells(path, max_rows, max_columns)
     header: list[str] | None = None
@@ -76,6 +78,8 @@ def _cells(path: Path, max_rows: int, max_columns: int) -> Iterator[Row]:
     if start.startswith((b"PK", b"\xd0\xcf\x11\xe0")) or path.suffix.lower() in (".xlsx", ".xlsm", ".xls"):
         check_workbook(path, max_rows=max_rows, max_columns=max_columns)
         return _workbook_rows(path)
+    if start.startswith(_PARQUET_MARK):
+        return _parquet_rows(path)
     if start.lstrip().lower().startswith((b"<html", b"<!doctype", b"<?xml")):
         raise CaptureError(f"{path.name}: is a web page or XML file, not a table")
     return _csv_rows(path)
@@ -94,6 +98,24 @@ def _workbook_rows(path: Path) -> Iterator[Row]:
             yield number, [_cell_text(cell) for cell in row]
     except CalamineError as error:
         raise CaptureError(f"{path.name}: damaged workbook ({error})") from error
+
+
+def _parquet_rows(path: Path) -> Iterator[Row]:
+    """Rows numbered as if the column names were the first line."""
+    try:
+        arrow, parquet = import_module("pyarrow"), import_module("pyarrow.parquet")
+    except ImportError:
+        raise CaptureError(f"{path.name}: reading Parquet needs pyarrow, which is not installed") from None
+    try:
+        table = parquet.ParquetFile(path)
+        yield 1, list(table.schema_arrow.names)
+        number = 1
+        for batch in table.iter_batches(batch_size=1_000):
+            for row in batch.to_pylist():
+                number += 1
+                yield number, ["" if cell is None else _cell_text(cell) for cell in row.values()]
+    except arrow.ArrowException as error:
+        raise CaptureError(f"{path.name}: damaged Parquet file ({error})") from error
 
 
 def _cell_text(cell: Any) -> str:
@@ -165,10 +187,10 @@ class Tabular:
 
     key = "tabular"
     version = "1"
-    label = "Table with a prompt column (CSV, XLSX)"
+    label = "Table with a prompt column (CSV, XLSX, Parquet)"
 
     def recognises(self, head: bytes, name: str) -> bool:
-        if head.startswith(b"PK") or name.lower().endswith((".xlsx", ".xls", ".xlsm")):
+        if head.startswith((b"PK", _PARQUET_MARK)) or name.lower().endswith((".xlsx", ".xls", ".xlsm")):
             return True
         encoding = "utf-16" if head[:2] in _UTF16_MARKS else "utf-8-sig"
         first = head.decode(encoding, "replace").lstrip().splitlines()[:1]

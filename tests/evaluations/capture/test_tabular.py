@@ -1,10 +1,12 @@
 import gzip
+import importlib.util
 from datetime import UTC, date, datetime
 
 import openpyxl
 import pytest
 
 from evaluations.capture.base import BadLine, CapturedResponse, CapturedSample, CaptureError
+from evaluations.capture.registry import detect
 from evaluations.capture.tabular import Tabular, read_table
 
 
@@ -155,3 +157,23 @@ def test_rows_without_a_prompt_are_read_if_they_answer_something(tmp_path):
 def test_a_table_without_prompts_is_refused(tmp_path):
     with pytest.raises(CaptureError, match=r"has no column called 'prompt' \(found: a, b\)"):
         list(Tabular().read(xlsx_file(tmp_path, ["a", "b"], [1, 2])))
+
+
+def test_parquet_says_what_it_needs_or_is_read(tmp_path):
+    path = tmp_path / "t.parquet"
+    if importlib.util.find_spec("pyarrow") is None:
+        path.write_bytes(b"PAR1 and more PAR1")
+        with pytest.raises(CaptureError, match=r"t\.parquet: reading Parquet needs pyarrow"):
+            list(read_table(path))
+        return
+    from pyarrow import parquet, table
+
+    parquet.write_table(table({"Prompt": ["hi", None], "id": [7, 8], "day": [date(2026, 3, 1), None]}), path)
+    assert detect(path).key == "tabular"
+    assert list(read_table(path)) == [
+        (2, {"prompt": "hi", "id": "7", "day": "2026-03-01"}),
+        (3, {"prompt": "", "id": "8", "day": ""}),
+    ]
+    path.write_bytes(b"PAR1 and more PAR1")
+    with pytest.raises(CaptureError, match=r"t\.parquet: damaged Parquet file"):
+        list(read_table(path))
