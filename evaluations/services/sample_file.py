@@ -7,7 +7,7 @@ held in memory.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +26,8 @@ from evaluations.services.errors import Refused
 from evaluations.services.ledger import storable
 
 MAX_LABEL = 200  # characters of an id, a cluster
+_ENCODER = msgspec.json.Encoder()
+_NUL = rb"\u0000"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,7 @@ class Row:
     sample: CapturedSample
     external_id: str
     digest: str
-    redacted: Counter[str] = field(default_factory=Counter)
+    redacted: Mapping[str, int] = field(default_factory=dict)  # replacements by kind
 
 
 class SampleFile:
@@ -51,8 +53,6 @@ class SampleFile:
             self.reader: Reader = detect(path) if format == "auto" else READERS.get(format)
         except CaptureError as error:
             raise Refused(str(error)) from None
-        except OSError as error:
-            raise Refused(f"{path.name}: cannot be read ({error.strerror})") from None
         except PluginError:
             raise Refused(
                 f"unknown format {format} (known: auto, {', '.join(READERS.keys())})", field="format"
@@ -65,8 +65,6 @@ class SampleFile:
                 yield item if isinstance(item, BadLine) else self._row(item)
         except CaptureError as error:
             raise Refused(str(error)) from None
-        except OSError as error:
-            raise Refused(f"{self.path.name}: cannot be read ({error.strerror})") from None
 
     def _row(self, captured: CapturedSample) -> Row | BadLine:
         sample, redacted = _storable(captured), Counter[str]()
@@ -84,9 +82,15 @@ class SampleFile:
 
 def _storable(sample: CapturedSample) -> CapturedSample:
     """Without characters that a database would not take; nothing is lost, they are escaped."""
+    try:
+        if _NUL not in _ENCODER.encode(sample):
+            return sample
+    except UnicodeEncodeError:  # a lone surrogate
+        pass
     response = sample.response
     if response is not None:
-        response = replace(response, text=storable(response.text), message=storable(response.message))
+        texts = {name: storable(getattr(response, name)) for name in ("text", "message", "model", "finish_reason")}
+        response = replace(response, **texts)
     fields: dict[str, Any] = {
         name: storable(getattr(sample, name)) for name in ("external_id", "request", "cluster", "segments", "reference")
     }

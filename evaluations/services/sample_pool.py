@@ -6,15 +6,27 @@ A sample is stored once per workload and external id; whoever comes second finds
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 
 from django.db import IntegrityError, transaction
 
 from evaluations.capture.base import CapturedResponse
 from evaluations.models import RecordedContent, RecordedResponse, Sample, SampleContent, Workload
+from evaluations.services.bulk import insert_rows
 from evaluations.services.errors import Conflict
 from evaluations.services.sample_file import Row
 
 _MODEL_NAME, _FINISH_REASON = 200, 60  # characters kept
+_SAMPLE = (
+    "workload",
+    "external_id",
+    "digest",
+    "occurred_at",
+    "cluster",
+    "segments",
+    "replayable",
+    "captured_at",
+)
 
 
 def digests_of(workload: Workload, external_ids: Iterable[str]) -> dict[str, str]:
@@ -23,51 +35,53 @@ def digests_of(workload: Workload, external_ids: Iterable[str]) -> dict[str, str
     return dict(found.values_list("external_id", "digest"))
 
 
-def add_samples(workload: Workload, rows: Sequence[Row]) -> dict[str, int]:
+def add_samples(workload: Workload, rows: Sequence[Row], *, at: datetime) -> dict[str, int]:
     """Store what the pool does not have, with contents and recorded answers, in one transaction.
 
     Returns the primary key of every row's sample. Raises ``Conflict`` when another import has just stored other
     content under one of the ids.
     """
     try:
-        return _add_samples(workload, rows)
+        return _add_samples(workload, rows, at)
     except IntegrityError:  # another import was faster with some of them: now they are found
-        return _add_samples(workload, rows)
+        return _add_samples(workload, rows, at)
 
 
 @transaction.atomic
-def _add_samples(workload: Workload, rows: Sequence[Row]) -> dict[str, int]:
-    digests = {row.external_id: row.digest for row in rows}
-    keys: dict[str, int] = {}
-    stored = Sample.objects.filter(workload=workload, external_id__in=list(digests))
-    for pk, external_id, digest in stored.values_list("pk", "external_id", "digest"):
-        if digests[external_id] != digest:
-            raise Conflict(f"another import has just stored other content as {external_id!r}")
-        keys[external_id] = pk
-    fresh = [row for row in rows if row.external_id not in keys]
-    samples = Sample.objects.bulk_create(
-        Sample(
-            workload=workload,
-            external_id=row.external_id,
-            digest=row.digest,
-            occurred_at=row.sample.occurred_at,
-            cluster=row.sample.cluster or "",
-            segments=dict(row.sample.segments),
-        )
-        for row in fresh
+def _add_samples(workload: Workload, rows: Sequence[Row], at: datetime) -> dict[str, int]:
+    known = digests_of(workload, (row.external_id for row in rows))
+    fresh = []
+    for row in rows:
+        if row.external_id not in known:
+            fresh.append(row)
+        elif known[row.external_id] != row.digest:
+            raise Conflict(f"another import has just stored other content as {row.external_id!r}")
+    insert_rows(
+        Sample,
+        _SAMPLE,
+        (
+            (
+                workload.pk,
+                row.external_id,
+                row.digest,
+                row.sample.occurred_at,
+                row.sample.cluster or "",
+                row.sample.segments,
+                True,
+                at,
+            )
+            for row in fresh
+        ),
     )
-    SampleContent.objects.bulk_create(
-        SampleContent(sample=sample, request=row.sample.request, reference=row.sample.reference)
-        for sample, row in zip(samples, fresh, strict=True)
+    ids = [row.external_id for row in rows]
+    keys = dict(Sample.objects.filter(workload=workload, external_id__in=ids).values_list("external_id", "pk"))
+    insert_rows(
+        SampleContent,
+        ("sample", "request", "reference"),
+        ((keys[row.external_id], row.sample.request, row.sample.reference) for row in fresh),
     )
-    _add_responses(
-        [
-            (sample, row.sample.response)
-            for sample, row in zip(samples, fresh, strict=True)
-            if row.sample.response is not None
-        ]
-    )
-    return keys | {sample.external_id: sample.pk for sample in samples}
+    _add_responses([(keys[row.external_id], row.sample.response) for row in fresh if row.sample.response is not None])
+    return keys
 
 
 @transaction.atomic
@@ -77,26 +91,28 @@ def add_answers(workload: Workload, rows: Sequence[Row]) -> int:
     The first answer of a sample stays. An answer to no known sample is left out.
     """
     answers = {row.external_id: row.sample.response for row in reversed(rows) if row.sample.response is not None}
-    open_samples = Sample.objects.filter(workload=workload, external_id__in=list(answers), recorded__isnull=True)
-    pairs = [(sample, answer) for sample in open_samples if (answer := answers[sample.external_id]) is not None]
+    waiting = Sample.objects.filter(workload=workload, external_id__in=list(answers), recorded__isnull=True)
+    pairs = [(pk, answers[external_id]) for pk, external_id in waiting.values_list("pk", "external_id")]
     _add_responses(pairs)
     return len(pairs)
 
 
-def _add_responses(pairs: Sequence[tuple[Sample, CapturedResponse]]) -> None:
-    responses = RecordedResponse.objects.bulk_create(
-        RecordedResponse(
-            sample=sample,
-            model_name=(answer.model or "")[:_MODEL_NAME],
-            usage=None if answer.usage.raw is None else dict(answer.usage.raw),
-            latency_ms=answer.latency_ms,
-            finish_reason=(answer.finish_reason or "")[:_FINISH_REASON],
-        )
-        for sample, answer in pairs
+def _add_responses(pairs: Sequence[tuple[int, CapturedResponse]]) -> None:
+    """Recorded answers by the primary key of their sample."""
+    insert_rows(
+        RecordedResponse,
+        ("sample", "model_name", "usage", "latency_ms", "finish_reason"),
+        (
+            (
+                key,
+                (answer.model or "")[:_MODEL_NAME],
+                answer.usage.raw,
+                answer.latency_ms,
+                (answer.finish_reason or "")[:_FINISH_REASON],
+            )
+            for key, answer in pairs
+        ),
     )
-    RecordedContent.objects.bulk_create(
-        RecordedContent(
-            response=response, text=answer.text, message=None if answer.message is None else dict(answer.message)
-        )
-        for response, (_, answer) in zip(responses, pairs, strict=True)
+    insert_rows(
+        RecordedContent, ("response", "text", "message"), ((key, answer.text, answer.message) for key, answer in pairs)
     )

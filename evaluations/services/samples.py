@@ -22,6 +22,7 @@ from evaluations.capture.sampling import seeded_order, stratified
 from evaluations.capture.sampling import take as take_of
 from evaluations.models import Sample, SampleSet, SampleSetMember, Workload
 from evaluations.services import audit
+from evaluations.services.bulk import insert_rows
 from evaluations.services.errors import Refused
 from evaluations.services.sample_file import Rejects, Row, SampleFile, Spool
 from evaluations.services.sample_pool import add_answers, add_samples, digests_of
@@ -95,7 +96,7 @@ def import_samples(
         spool = Spool(handle)
         survey = _survey(file, workload, spool, rejects, stratify, progress)
         members = _members(survey, take, seed, stratify)
-        keys = _store(spool, workload, survey, progress)
+        keys = _store(spool, workload, survey, at, progress)
     sample_set = None
     if members:
         method = {
@@ -189,7 +190,9 @@ def _members(survey: _Survey, take: int | None, seed: int, stratify: str | None)
     return stratified(survey.strata, take, seed)
 
 
-def _store(spool: Spool, workload: Workload, survey: _Survey, progress: Callable[[str], None]) -> dict[str, int]:
+def _store(
+    spool: Spool, workload: Workload, survey: _Survey, at: datetime, progress: Callable[[str], None]
+) -> dict[str, int]:
     """Everything that was accepted, in batches; returns primary keys by external id."""
 
     def accepted() -> Iterator[Row]:
@@ -201,7 +204,7 @@ def _store(spool: Spool, workload: Workload, survey: _Survey, progress: Callable
 
     keys: dict[str, int] = {}
     for batch in _batches(accepted(), _BATCH):
-        keys |= add_samples(workload, batch)
+        keys |= add_samples(workload, batch, at=at)
         if len(keys) % _PROGRESS == 0:
             progress(f"{len(keys):,} samples stored")
     if survey.answers:
@@ -253,12 +256,10 @@ def freeze_set(
             )
     except IntegrityError:  # frozen by somebody else since we looked
         return sets.get()
-    SampleSetMember.objects.bulk_create(
-        (
-            SampleSetMember(sample_set=frozen, sample_id=sample_id, position=position)
-            for position, sample_id in enumerate(sample_ids)
-        ),
-        batch_size=_BATCH,
+    insert_rows(
+        SampleSetMember,
+        ("sample_set", "sample", "position"),
+        ((frozen.pk, sample_id, position) for position, sample_id in enumerate(sample_ids)),
     )
     audit.record(
         by=by,
