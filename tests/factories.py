@@ -49,7 +49,8 @@ def member(of: Team, username: str = "", role: TeamRole = TeamRole.MANAGER, **fi
 
 
 def vendor(slug: str = "openai") -> Vendor:
-    return Vendor.objects.get_or_create(slug=slug, defaults={"name": slug.title()})[0]
+    name = {"openai": "OpenAI"}.get(slug, slug.title())
+    return Vendor.objects.get_or_create(slug=slug, defaults={"name": name})[0]
 
 
 def model(slug: str = "", vendor_slug: str = "openai", **fields: Any) -> ModelVersion:

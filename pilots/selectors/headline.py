@@ -16,7 +16,7 @@ WIDE = 0.10
 
 def headline(
     attempts: Sequence[Attempt],
-    spells: Spells,
+    followed: Sequence[Attempt],
     not_returned: Sequence[Point],
     *,
     min_at_risk: int,
@@ -24,13 +24,13 @@ def headline(
 ) -> str:
     """How many customers (teams) who chose to switch were not back with the incumbent's vendor, and how sure that is.
 
-    ``spells`` are the ones that the curves are read from, ``not_returned`` their points; ``vendors`` maps slugs to
-    names. Read at 90 days where that can be read, else at the furthest day that can.
+    ``followed`` are those with a spell that the curves are read from, ``not_returned`` their points; ``vendors`` maps
+    slugs to names. Read at 90 days where that can be read, else at the furthest day that can.
     """
+    spells = [(attempt.team, attempt.spell) for attempt in followed if attempt.spell is not None]
     if not spells:
         return _nobody(attempts)
-    pair = _pair([attempt for attempt in attempts if attempt.spell is not None])
-    vendor = _vendor(attempts, vendors)
+    pair, vendor = _pair(followed), _vendor(followed, vendors)
     readable = [point for point in not_returned if not point.withheld]
     if not readable:
         return _too_early(spells, pair, vendor, not_returned, min_at_risk)
@@ -79,14 +79,14 @@ def _none_back(known: Spells, point: Point, pair: str, vendor: str) -> str:
 def _some_back(known: Spells, back: Spells, point: Point, pair: str, vendor: str) -> str:
     teams = {team for team, _ in known}
     stayed = len(teams - {team for team, _ in back})
-    workloads = f" ({len(known) - len(back)} of {len(known)} workloads)" if len(known) > len(teams) else ""
+    switches = f" ({len(known) - len(back)} of {len(known)} switches)" if len(known) > len(teams) else ""
     share = [f"{_percent(point.still_switched)} %"]
     if point.lower is not None and point.upper is not None:
         share.append(f"95 % interval {_percent(point.lower)} to {_percent(point.upper)}")
     if point.worst is not None and point.best is not None and point.best - point.worst > WIDE:
         share.append(f"{_percent(point.worst)} to {_percent(point.best)} whatever became of those lost to follow-up")
     return (
-        f"{stayed} of {_count(len(teams), 'customer')}{workloads} who chose to {pair} were not back with {vendor}"
+        f"{stayed} of {_count(len(teams), 'customer')}{switches} who chose to {pair} were not back with {vendor}"
         f" after {point.day} days ({', '.join(share)}, {_known_by(known)})."
     )
 
@@ -104,8 +104,8 @@ def _returned_by(spell: ObservedSpell, day: int) -> bool:
 
 def _customers(known: Spells) -> str:
     teams = len({team for team, _ in known})
-    workloads = f" ({len(known)} workloads)" if len(known) > teams else ""
-    return f"{_count(teams, 'customer')}{workloads}"
+    switches = f" ({len(known)} switches)" if len(known) > teams else ""
+    return f"{_count(teams, 'customer')}{switches}"
 
 
 def _known_by(known: Spells) -> str:
@@ -122,7 +122,7 @@ def _pair(attempts: Sequence[Attempt]) -> str:
 
 
 def _vendor(attempts: Sequence[Attempt], vendors: Mapping[str, str]) -> str:
-    slugs = {attempt.incumbent.vendor for attempt in attempts if attempt.spell is not None}
+    slugs = {attempt.incumbent.vendor for attempt in attempts}
     return vendors[slugs.pop()] if len(slugs) == 1 else "the vendor they left"
 
 

@@ -161,19 +161,22 @@ def retention(filters: ReportFilters, pilots: QuerySet[Pilot] | None = None) -> 
             (key, _answer(members, filters, vendors, with_forced=with_forced))
             for key, members in sorted(groups.items())
         ),
-        logrank=compare_groups({key: _followed(members, with_forced) for key, members in sorted(groups.items())}),
+        logrank=compare_groups(
+            {key: _spells(_followed(members, with_forced)) for key, members in sorted(groups.items())}
+        ),
     )
 
 
 def _answer(
     attempts: Sequence[Attempt], filters: ReportFilters, vendors: dict[str, str], *, with_forced: bool = False
 ) -> Answer:
-    spells = _followed(attempts, with_forced)
+    followed = _followed(attempts, with_forced)
+    spells = _spells(followed)
     days, min_at_risk = filters.days, filters.min_at_risk
     curve, median_days, mean = read_curve(spells, min_at_risk=min_at_risk, last_day=max(days))
     not_returned = read_points(spells, Question.NOT_RETURNED, days, min_at_risk)
     return Answer(
-        headline=headline(attempts, spells, not_returned, min_at_risk=min_at_risk, vendors=vendors),
+        headline=headline(attempts, followed, not_returned, min_at_risk=min_at_risk, vendors=vendors),
         funnel=_funnel(attempts),
         at=read_points(spells, Question.STILL_ON_IT, days, min_at_risk),
         not_rolled_back=read_points(spells, Question.NOT_ROLLED_BACK, days, min_at_risk),
@@ -186,12 +189,13 @@ def _answer(
     )
 
 
-def _followed(attempts: Iterable[Attempt], with_forced: bool) -> list[tuple[str, ObservedSpell]]:
-    return [
-        (attempt.team, attempt.spell)
-        for attempt in attempts
-        if attempt.spell is not None and (with_forced or not attempt.spell.forced)
-    ]
+def _followed(attempts: Iterable[Attempt], with_forced: bool) -> list[Attempt]:
+    """Those whose spell the curves are read from."""
+    return [attempt for attempt in attempts if attempt.spell and (with_forced or not attempt.spell.forced)]
+
+
+def _spells(attempts: Iterable[Attempt]) -> list[tuple[str, ObservedSpell]]:
+    return [(attempt.team, attempt.spell) for attempt in attempts if attempt.spell]
 
 
 def _funnel(attempts: Sequence[Attempt]) -> Funnel:
