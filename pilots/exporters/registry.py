@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from evaluations.plugins import Registry
 from pilots.exporters.base import Exporter
+from pilots.exporters.pilot import PilotExporter
 from pilots.exporters.portfolio import PortfolioExporter
 
-EXPORTERS: Registry[Exporter] = Registry("pilots.exporters", (PortfolioExporter(),))
+EXPORTERS: Registry[Exporter] = Registry("pilots.exporters", (PortfolioExporter(), PilotExporter()))
