@@ -15,7 +15,7 @@ MINUS = "−"
 
 
 def money(amount: Decimal | str | None, currency: str) -> str | None:
-    """``$4.10``, ``$41,200``, ``$0.0034``, ``CHF 4.10``: two places, none from ten thousand, two digits below a cent."""
+    """``$4.10``, ``$41,200``, ``$0.0034``, ``CHF 4.10``: two places, none from 10,000 on, two digits below a cent."""
     if amount is None:
         return None
     value = Decimal(amount)
@@ -88,7 +88,7 @@ def duration(length: timedelta | None) -> str | None:
 
 
 def ago(instant: datetime, now: datetime) -> str:
-    """Relative to ``now``: ``just now``, ``5 min ago``, ``3 h ago``, ``12 days ago``, ``in 6 days``; a date from 60 days on."""
+    """Relative to ``now``: ``just now``, ``5 min ago``, ``12 days ago``, ``in 6 days``; a date from 60 days on."""
     seconds = (now - instant).total_seconds()
     size = abs(seconds)
     if size < 45:

@@ -7,10 +7,10 @@ from datetime import datetime
 
 from django.db.models import Q
 
+from evaluations.audit_actions import ACTIONS
 from evaluations.enums import AuditSource
 from evaluations.models import AuditEvent
 from evaluations.selectors.access import Access
-from evaluations.audit_actions import ACTIONS
 
 PAGE_SIZE = 50
 
@@ -22,6 +22,7 @@ class AuditRow:
     actor: str
     source: AuditSource
     action: str  # registered name
+    words: str  # what the actor did, to be followed by the object's label
     team: str  # slug; '': not about one team
     object_type: str
     object_id: str
@@ -63,6 +64,7 @@ def audit_page(access: Access, *, team: str = "", search: str = "", before: int 
                 actor=event.actor,
                 source=event.source,
                 action=event.action,
+                words=ACTIONS.get(event.action, event.action),
                 team=event.team,
                 object_type=event.object_type,
                 object_id=event.object_id,

@@ -21,7 +21,7 @@ _SCORERS = [
     ("numeric", "Same number as the reference"),
     ("json_field", "Same value in a field of a JSON answer"),
 ]
-_LIMITS = {"max_digits": 6, "decimal_places": 2, "widget": forms.NumberInput(attrs={"step": "any"})}
+_LIMITS: dict[str, Any] = {"max_digits": 6, "decimal_places": 2, "widget": forms.NumberInput(attrs={"step": "any"})}
 
 
 def _points(label: str, **kwargs: Any) -> forms.DecimalField:
@@ -35,9 +35,7 @@ def _percent(label: str, **kwargs: Any) -> forms.DecimalField:
 class OpenForm(ServiceForm):
     """Who and what, then the plan's essentials; a portfolio file can say more."""
 
-    workload = forms.ModelChoiceField(
-        Workload.objects.none(), empty_label="Choose the workload", to_field_name="slug"
-    )
+    workload = forms.ModelChoiceField(Workload.objects.none(), empty_label="Choose the workload", to_field_name="slug")
     slug = forms.SlugField(max_length=80, label="Name of the pilot", help_text="Short, in the address: triage-to-mai.")
     incumbent = forms.ChoiceField(help_text="The model in production, and how its answers are had.")
     candidate = forms.ChoiceField(help_text="The model under trial.")
@@ -49,20 +47,16 @@ class OpenForm(ServiceForm):
         required=False, max_length=2000, widget=forms.Textarea(attrs={"rows": 2, "dir": "auto"})
     )
     scorer = forms.ChoiceField(choices=_SCORERS, label="How an answer is judged")
-    field = forms.CharField(
-        required=False, max_length=200, label="Field of the JSON answer", help_text="Only for the JSON scorer."
-    )
+    field = forms.CharField(required=False, max_length=200, label="JSON field", help_text="Only for the JSON scorer.")
     margin = _points(
-        "Largest loss of quality accepted, in points", initial=3, help_text="The margin, fixed before the first call."
+        "Largest loss accepted", initial=3, help_text="In percentage points: the margin, fixed before the first call."
     )
-    failure_margin = _points("More failed calls accepted, in points", initial=3, required=False)
-    cost_ratio = _percent("Cost per request at most, in % of the incumbent's")
-    latency_ratio = _percent("95th percentile of latency at most, in % of the incumbent's")
+    failure_margin = _points("More failed calls", initial=3, required=False, help_text="In percentage points, at most.")
+    cost_ratio = _percent("Cost per request", help_text="In % of the incumbent's, at most.")
+    latency_ratio = _percent("95th percentile of latency", help_text="In % of the incumbent's, at most.")
     looks = forms.ChoiceField(choices=Looks.choices(), label="Planned checks")
     minimum_samples = forms.IntegerField(min_value=1, max_value=10_000_000, initial=350, label="Samples at least")
-    maximum_samples = forms.IntegerField(
-        min_value=1, max_value=10_000_000, required=False, label="Samples at most"
-    )
+    maximum_samples = forms.IntegerField(min_value=1, max_value=10_000_000, required=False, label="Samples at most")
     decide_by = forms.DateField(
         required=False, label="Decided by", widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
     )
@@ -71,7 +65,7 @@ class OpenForm(ServiceForm):
         max_digits=13,
         decimal_places=2,
         initial=25,
-        label="Hard cap of a replay, in USD",
+        label="Hard cap, in USD",
         widget=forms.NumberInput(attrs={"step": "any"}),
     )
 

@@ -209,6 +209,7 @@ RECORDS: dict[str, Record] = {
     )
 }
 
+
 def possible(pilot: Pilot, *, awaiting_approval: bool) -> tuple[Record, ...]:
     """What may be recorded at the pilot's present status, in the order of the menu."""
     status: PilotStatus = pilot.status

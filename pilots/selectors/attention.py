@@ -105,6 +105,7 @@ def _investigations(pilots: QuerySet[Pilot], today: date) -> Iterator[Matter]:
     limit = today - timedelta(days=INVESTIGATION_DAYS)
     rows = Spell.objects.filter(pilot__in=pilots, end_reason=Reason.UNDER_INVESTIGATION, ended_on__lt=limit)
     for slug, ended_on in rows.values_list("pilot__slug", "ended_on"):
+        assert ended_on is not None
         late = (limit - ended_on).days
         yield Matter("caution", slug, f"reason of the rollback is overdue by {_days(late)}", slug, None, late)
 
@@ -118,6 +119,7 @@ def _retirements(pilots: QuerySet[Pilot], today: date) -> Iterator[Matter]:
     )
     waiting: dict[tuple[str, date], int] = defaultdict(int)
     for model, retires_on in rows.values_list("incumbent__slug", "incumbent__retires_on"):
+        assert retires_on is not None
         waiting[model, retires_on] += 1
     for (model, retires_on), n in waiting.items():
         left = (retires_on - today).days

@@ -22,7 +22,6 @@ SORTS: dict[str, Callable[[PilotRow], Any]] = {
     "pilot": lambda row: row.pilot,
     "team": lambda row: row.team,
     "stage": lambda row: _STAGE_ORDER[row.status],
-    "since": lambda row: row.age_days,
     "confirmed": lambda row: row.last_confirmed or _NEVER,
     "owner": lambda row: row.owner,
 }

@@ -14,7 +14,7 @@ from pilots.models import FollowUp, Pilot, Spell
 from pilots.selectors.timelines import timeline_of
 
 if TYPE_CHECKING:
-    from django.contrib.auth.models import AbstractUser
+    from django.contrib.auth.models import User
 
 _DECIDED = (PilotStatus.DECIDED, PilotStatus.DECLINED)
 
@@ -123,5 +123,5 @@ def _plan(version: PlanVersion) -> PlanFacts:
     )
 
 
-def _name(user: AbstractUser | None) -> str:
+def _name(user: User | None) -> str:
     return (user.get_full_name() or user.get_username()) if user else ""

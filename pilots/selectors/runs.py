@@ -61,4 +61,3 @@ def runs_of(pilot: Pilot) -> tuple[RunRow, ...]:
         )
         for run in runs.defer("plan_version__document")
     )
-

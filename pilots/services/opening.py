@@ -18,7 +18,7 @@ from pilots.models import Pilot
 from pilots.services.lifecycle import open_pilot
 
 if TYPE_CHECKING:
-    from django.contrib.auth.models import AbstractUser
+    from django.contrib.auth.models import User
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +36,8 @@ def open_with_plan(
     workload: Workload,
     incumbent: Arm,
     candidate: Arm,
-    owner: AbstractUser | None,
-    deputy: AbstractUser | None,
+    owner: User | None,
+    deputy: User | None,
     motive: Motive | None,
     definition: PlanDefinition,
 ) -> Pilot:

@@ -7,7 +7,6 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 
-from evaluations.services.errors import Refused
 from pilots.enums import PilotStatus
 from pilots.selectors.choices import filter_choices
 from pilots.selectors.filters import ReportFilters

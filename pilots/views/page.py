@@ -10,8 +10,9 @@ from typing import Any, cast
 from urllib.parse import urlencode
 
 from django.contrib.auth.decorators import login_required
-from django.contrib.auth.models import AbstractUser
+from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
@@ -25,14 +26,14 @@ from pilots.selectors.filters import ReportFilters
 
 TEAM_KEY = "pilots_team"
 
-View = Callable[..., HttpResponse]
+View = Callable[..., HttpResponseBase]
 
 
 def door(*methods: str) -> Callable[[View], View]:
     """For signed-in people only, for these methods only, never kept in a cache."""
 
     def wrap(view: View) -> View:
-        return cast(View, never_cache(login_required(require_http_methods(list(methods))(view))))
+        return never_cache(login_required(require_http_methods(list(methods))(view)))
 
     return wrap
 
@@ -40,12 +41,12 @@ def door(*methods: str) -> Callable[[View], View]:
 def access_of(request: HttpRequest) -> PilotAccess:
     """What the signed-in person may see and do; read once a request."""
     if not hasattr(request, "_pilots_access"):
-        request._pilots_access = PilotAccess(cast(AbstractUser, request.user))  # type: ignore[attr-defined]
+        request._pilots_access = PilotAccess(cast(User, request.user))  # type: ignore[attr-defined]
     return cast(PilotAccess, request._pilots_access)  # type: ignore[attr-defined]
 
 
 def actor_of(request: HttpRequest) -> Actor:
-    return Actor.person(cast(AbstractUser, request.user))
+    return Actor.person(cast(User, request.user))
 
 
 @dataclass(frozen=True, slots=True)

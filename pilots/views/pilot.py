@@ -12,8 +12,8 @@ from django.utils import timezone
 from pilots.enums import PilotStatus
 from pilots.forms.record import possible
 from pilots.models import Pilot
-from pilots.selectors.evidence import newest_reading
 from pilots.selectors.events import events_of
+from pilots.selectors.evidence import newest_reading
 from pilots.selectors.profile import PilotProfile, pilot_profile
 from pilots.selectors.runs import runs_of
 from pilots.selectors.spells import spells_of

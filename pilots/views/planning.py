@@ -77,9 +77,7 @@ def replay(request: HttpRequest, slug: str) -> HttpResponse:
     return _page(request, pilot, "replay", context, status=status)
 
 
-def _page(
-    request: HttpRequest, pilot: Pilot, name: str, context: dict[str, Any], *, status: int = 200
-) -> HttpResponse:
+def _page(request: HttpRequest, pilot: Pilot, name: str, context: dict[str, Any], *, status: int = 200) -> HttpResponse:
     now = timezone.now()
     head = {"now": now, "facts": pilot_profile(pilot, at=now)}
     return page(request, f"pilots/pilot/{name}.html", {**head, **context}, section="pilots", status=status)

@@ -14,8 +14,8 @@ from pilots.enums import EventKind
 from pilots.forms.base import EventForm
 from pilots.forms.record import RECORDS, Record
 from pilots.models import Pilot
-from pilots.selectors.evidence import newest_reading
 from pilots.selectors.events import events_of
+from pilots.selectors.evidence import newest_reading
 from pilots.selectors.profile import pilot_profile
 from pilots.views.page import actor_of, door, page
 from pilots.views.pilot import managed_pilot

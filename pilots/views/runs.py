@@ -108,9 +108,7 @@ def _managed(request: HttpRequest, pk: int) -> ReplayRun:
     return found
 
 
-def _confirm(
-    request: HttpRequest, found: ReplayRun, action: str, *, status: int = 200, **context: Any
-) -> HttpResponse:
+def _confirm(request: HttpRequest, found: ReplayRun, action: str, *, status: int = 200, **context: Any) -> HttpResponse:
     """The question with its consequence: as a dialog where the page asked for one, else as a page of its own."""
     frame = _frame(request, found)
     context |= {**frame, "action": action, "progress": run_progress(found, now=frame["now"])}
@@ -151,14 +149,14 @@ def answer(request: HttpRequest, pk: int, position: int) -> HttpResponse:
     if pair is None:
         raise Http404
     shown = [pair.answers.get(role) for role in ("incumbent", "candidate")]
-    texts = [None if one is None else one.text for one in shown]
+    before, after = (None if one is None else one.text for one in shown)
     context = {
         "pair": pair,
         "repeat": repeat,
         "turns": turns(pair.request),
         "reference": None if pair.reference is None else plain(pair.reference),
         "shown": list(zip(("incumbent", "candidate"), shown, strict=True)),
-        "diff": word_diff(*texts) if texts[0] is not None and texts[1] is not None else None,
-        "both": None not in texts,
+        "diff": word_diff(before, after) if before is not None and after is not None else None,
+        "both": before is not None and after is not None,
     }
     return page(request, "pilots/run/answer.html", {**frame, **context}, section="pilots")

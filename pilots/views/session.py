@@ -8,7 +8,7 @@ from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.views import LoginView, LogoutView
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.urls import reverse, reverse_lazy
+from django.urls import reverse
 
 from pilots.views.page import TEAM_KEY, access_of, door
 
@@ -16,11 +16,11 @@ from pilots.views.page import TEAM_KEY, access_of, door
 class SignIn(LoginView):
     template_name = "pilots/sign_in.html"
     redirect_authenticated_user = True
-    next_page = reverse_lazy("pilots:home")
+    next_page = "pilots:home"
 
 
 class SignOut(LogoutView):
-    next_page = reverse_lazy("pilots:sign-in")
+    next_page = "pilots:sign-in"
 
 
 def locked_out(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
