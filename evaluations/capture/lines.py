@@ -27,6 +27,9 @@ _BLOCK_BYTES = 1024 * 1024
 _BOMB_BYTES = 16 * 1024 * 1024  # below this, no compression ratio is suspicious
 _BOMB_RATIO = 200
 _DECODER = msgspec.json.Decoder()
+MAX_DOCUMENT_BYTES = 64 * 1024 * 1024
+_PAGE = re.compile(rb'"data"\s*:\s*\[\s*(?=\{)')
+_PRETTY = re.compile(rb'(?:\xef\xbb\xbf)?\s*(?:\[\s*\n|\{\s*\n\s*")')  # a document over several lines
 _JSON_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}\n]|:')
 
 Line = tuple[int, bytes | BadLine]
@@ -187,21 +190,61 @@ def read_groups(
     path: Path, parse: Callable[[int, Any], Iterable[CapturedSample | BadLine]]
 ) -> Iterator[CapturedSample | BadLine]:
     """The same for formats with several samples a line."""
-    for number, line in lines(path):
-        if isinstance(line, BadLine):
-            yield line
+    for number, value in _values(path):
+        if isinstance(value, BadLine):
+            yield value
             continue
         try:
-            yield from parse(number, decode(line))
+            yield from parse(number, value)
         except FieldError as error:
             yield BadLine(number, error.field, error.reason)
 
 
+def _values(path: Path) -> Iterator[tuple[int, Any]]:
+    """Decoded lines; of a file that is one JSON document (an API page saved as it came) its items, numbered from 1."""
+    if _PRETTY.match(head(path, 256)):
+        yield from enumerate(_document(path), 1)
+        return
+    for number, line in lines(path):
+        if isinstance(line, BadLine):
+            yield number, line
+            continue
+        try:
+            value = decode(line)
+        except FieldError as error:
+            yield number, BadLine(number, error.field, error.reason)
+        else:
+            yield from ((number, item) for item in _items(value))
+
+
+def _document(path: Path) -> list[Any]:
+    with open_log(path) as stream:
+        text = stream.read(MAX_DOCUMENT_BYTES + 1)
+    if len(text) > MAX_DOCUMENT_BYTES:
+        raise CaptureError(f"{path.name}: one JSON document of more than 64 MB; save it as JSON lines")
+    try:
+        return _items(decode(text.removeprefix(b"\xef\xbb\xbf")))
+    except FieldError as error:
+        raise CaptureError(f"{path.name}: not JSON lines and not a JSON document ({error})") from None
+
+
+def _items(value: Any) -> list[Any]:
+    """What a list or a page of an API (``{"data": [...]}``) holds; anything else is one item."""
+    held = value.get("data") if isinstance(value, dict) else value
+    return held if isinstance(held, list) and held else [value]
+
+
 def first_keys(head: bytes) -> frozenset[str]:
-    """Top-level keys of the first JSON object, as far as ``head`` shows it; empty for anything else."""
-    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    """Top-level keys of the first JSON object, or of the first in a list or API page, as far as ``head`` shows it."""
+    text = head.removeprefix(b"\xef\xbb\xbf").lstrip().removeprefix(b"[").lstrip()
     if not text.startswith(b"{"):
         return frozenset()
+    keys = _keys(text)
+    page = _PAGE.search(text) if "data" in keys else None
+    return _keys(text[page.end() :]) if page else keys
+
+
+def _keys(text: bytes) -> frozenset[str]:
     keys: set[str] = set()
     depth = 0
     last = b""

@@ -126,3 +126,14 @@ def test_langfuse_traces():
             "generations_with_latency": sum(sample.response.latency_ms is not None for sample in mine),
         }
     assert found == {name: {key: row[key] for key in found[name]} for name, row in reference.items()}
+
+
+def test_the_vendors_own_example_of_a_page_of_stored_completions(tmp_path):
+    examples = json.loads(shared_data("log_formats", "openai_spec_examples.json").read_text())
+    page = tmp_path / "page.json"
+    page.write_text(json.dumps(examples["ChatCompletionList"], indent=2))
+    reader = detect(page)
+    (sample,) = reader.read(page)
+    assert (reader.key, sample.external_id) == ("openai_stored", "chatcmpl-AyPNinnUqUDYo9SAdA52NobMflmj2")
+    assert (sample.request, input_tokens(sample), sample.response.usage.output_total) == (None, 13, 18)
+    assert sample.response.text.startswith("Mind of circuits hum,")

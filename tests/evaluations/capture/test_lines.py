@@ -3,8 +3,8 @@ import json
 
 import pytest
 
-from evaluations.capture.base import BadLine, CaptureError
-from evaluations.capture.lines import MAX_LINE_BYTES, FieldError, decode, first_keys, head, lines
+from evaluations.capture.base import BadLine, CapturedSample, CaptureError
+from evaluations.capture.lines import MAX_LINE_BYTES, FieldError, decode, first_keys, head, lines, read_values
 
 
 def write(tmp_path, content, name="log.jsonl"):
@@ -105,3 +105,42 @@ def test_first_keys_sees_only_the_top_level_and_works_on_a_cut_line():
     assert first_keys(text) == {"id", "request", "reference"}
     assert first_keys(b'{"a":1}\n{"b":2}\n') == {"a"}
     assert first_keys(b"prompt,response\n") == frozenset()
+
+
+def parsed(path):
+    def sample(number, value):
+        if not isinstance(value, dict):
+            raise FieldError("", "not an object")
+        return CapturedSample(line=number, external_id=value["id"], request=None)
+
+    return [
+        result.external_id if isinstance(result, CapturedSample) else result for result in read_values(path, sample)
+    ]
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+@pytest.mark.parametrize("wrap", [lambda rows: rows, lambda rows: {"object": "list", "data": rows, "has_more": False}])
+def test_lists_and_api_pages_give_their_items(tmp_path, indent, wrap):
+    rows = [{"id": "a", "input_messages": [{"data": []}]}, {"id": "b"}]
+    path = write(tmp_path, json.dumps(wrap(rows), indent=indent).encode())
+    assert parsed(path) == ["a", "b"]
+    assert first_keys(head(path)) == {"id", "input_messages"}
+
+
+def test_a_single_pretty_printed_object_is_one_item(tmp_path):
+    assert parsed(write(tmp_path, json.dumps({"id": "a"}, indent=2).encode())) == ["a"]
+
+
+def test_a_document_that_breaks_off_is_refused_as_a_whole(tmp_path):
+    with pytest.raises(CaptureError, match=r"log\.jsonl: not JSON lines and not a JSON document"):
+        parsed(write(tmp_path, b'{\n"id": "a"'))
+
+
+def test_a_document_beyond_the_limit_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("evaluations.capture.lines.MAX_DOCUMENT_BYTES", 20)
+    with pytest.raises(CaptureError, match="one JSON document of more than 64 MB"):
+        parsed(write(tmp_path, b'[\n{"id": "a"}, {"id": "b"}\n]'))
+
+
+def test_an_empty_list_is_a_bad_line(tmp_path):
+    assert parsed(write(tmp_path, b"[]\n")) == [BadLine(1, "", "not an object")]
