@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from evaluations.enums import Decision
+
 Document = Mapping[str, Any]
 Row = tuple[str, ...]
 
@@ -75,6 +77,23 @@ def _portfolio(document: Document) -> Iterator[str]:
             yield f"  {matter['subject']}: {matter['words']}"
 
 
+def _evidence(document: Document) -> Iterator[str]:
+    yield f"Evidence as of {document['as_of']}, known at {document['known_at']}"
+    for pilot in document["pilots"]:
+        yield ""
+        if pilot["run"] is None:
+            yield f"{pilot['pilot']}: no replay has been read yet"
+            continue
+        marks = [words for name, words in _MARKS.items() if pilot[name]]
+        yield f"{pilot['pilot']}: {Decision(pilot['decision']).label}{''.join(f' ({mark})' for mark in marks)}"
+        yield f"  run {pilot['run']}, plan version {pilot['plan_version']}, {pilot['plan_digest'][:12]}"
+        for comparison in pilot["comparisons"]:
+            yield f"  {comparison['metric']}: {comparison['verdict'].replace('_', '-')}. {comparison['sentence']}"
+
+
+_MARKS = {"after_the_fact": "plan changed after the fact", "after_the_look": "after the look"}
+
+
 def _cell(value: Any) -> str:
     return "" if value is None else str(value)
 
@@ -85,4 +104,8 @@ def _table(rows: Sequence[Row]) -> Iterator[str]:
         yield "  " + "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
 
 
-TEXTS: Mapping[str, Callable[[Document], Iterator[str]]] = {"retention": _retention, "portfolio": _portfolio}
+TEXTS: Mapping[str, Callable[[Document], Iterator[str]]] = {
+    "evidence": _evidence,
+    "portfolio": _portfolio,
+    "retention": _retention,
+}

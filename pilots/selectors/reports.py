@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from django.db.models import QuerySet
 
 from pilots.models import Pilot
+from pilots.selectors.evidence_report import evidence
 from pilots.selectors.filters import ReportFilters
 from pilots.selectors.pilots import portfolio
 from pilots.selectors.retention import retention
@@ -26,6 +27,7 @@ class Report(Protocol):
 
 
 REPORTS: Mapping[str, Report] = {
+    "evidence": evidence,
     "portfolio": portfolio,
     "retention": retention,
 }

@@ -1,0 +1,108 @@
+"""What the replays of many pilots say. Public surface: ``evidence``, ``EvidenceReport``, ``PilotEvidence``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db.models import OuterRef, QuerySet, Subquery
+
+from evaluations.models import ReplayRun
+from evaluations.selectors.comparisons import stored_comparisons
+from pilots.models import Pilot
+from pilots.selectors.filters import ReportFilters
+
+
+@dataclass(frozen=True, slots=True)
+class PilotEvidence:
+    """One pilot's newest reading; ``run`` is None where nothing was read by then."""
+
+    pilot: str
+    workload: str
+    team: str
+    incumbent: str
+    candidate: str
+    run: int | None
+    read_at: datetime | None
+    plan_version: int | None
+    plan_digest: str | None
+    after_the_fact: bool
+    after_the_look: bool
+    decision: str | None
+    decision_reason: str | None
+    comparisons: tuple[Mapping[str, Any], ...]
+
+    def to_document(self) -> dict[str, Any]:
+        return {
+            "pilot": self.pilot,
+            "workload": self.workload,
+            "team": self.team,
+            "incumbent": self.incumbent,
+            "candidate": self.candidate,
+            "run": self.run,
+            "read_at": None if self.read_at is None else self.read_at.isoformat(),
+            "plan_version": self.plan_version,
+            "plan_digest": self.plan_digest,
+            "after_the_fact": self.after_the_fact,
+            "after_the_look": self.after_the_look,
+            "decision": self.decision,
+            "decision_reason": self.decision_reason,
+            "comparisons": [dict(comparison) for comparison in self.comparisons],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceReport:
+    filters: ReportFilters
+    pilots: tuple[PilotEvidence, ...]
+
+    def to_document(self) -> dict[str, Any]:
+        return {
+            "as_of": self.filters.as_of.isoformat(),
+            "known_at": self.filters.known_at.isoformat(),
+            "filters": self.filters.to_document(),
+            "pilots": [pilot.to_document() for pilot in self.pilots],
+        }
+
+
+def evidence(filters: ReportFilters, pilots: QuerySet[Pilot] | None = None) -> EvidenceReport:
+    """The newest reading of each pilot with a plan by the report's day, or that of ``filters.run``."""
+    read = ReplayRun.objects.filter(finished_at__lte=min(filters.until, filters.known_at)).exclude(decision="")
+    if filters.run is not None:
+        read = read.filter(pk=filters.run)
+    if filters.set is not None:
+        read = read.filter(sample_set=filters.set)
+    latest = read.filter(plan_version__plan=OuterRef("plan_version__plan")).order_by("-finished_at", "-id")
+    newest = {
+        run.plan_version.plan_id: run
+        for run in read.filter(pk=Subquery(latest.values("pk")[:1]))
+        .select_related("plan_version")
+        .prefetch_related("comparisons")
+    }
+    shown = (
+        filters.apply(Pilot.objects.all() if pilots is None else pilots)
+        .filter(plan__isnull=False)
+        .select_related("workload__team", "incumbent", "candidate")
+    )
+    return EvidenceReport(filters, tuple(_row(pilot, newest.get(pilot.plan_id or 0)) for pilot in shown))
+
+
+def _row(pilot: Pilot, run: ReplayRun | None) -> PilotEvidence:
+    return PilotEvidence(
+        pilot=pilot.slug,
+        workload=pilot.workload.slug,
+        team=pilot.workload.team.slug,
+        incumbent=pilot.incumbent.slug,
+        candidate=pilot.candidate.slug,
+        run=None if run is None else run.pk,
+        read_at=None if run is None else run.finished_at,
+        plan_version=None if run is None else run.plan_version.number,
+        plan_digest=None if run is None else run.plan_version.digest,
+        after_the_fact=run is not None and run.plan_version.after_the_fact,
+        after_the_look=run is not None and run.after_the_look,
+        decision=None if run is None else str(run.decision),
+        decision_reason=None if run is None else run.decision_reason or None,
+        comparisons=() if run is None else tuple(stored_comparisons(run)),
+    )

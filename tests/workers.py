@@ -1,0 +1,67 @@
+"""Real worker processes for fault tests: started, killed, counted."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from django.conf import settings
+from django.db import connection
+
+ROOT = Path(__file__).resolve().parent.parent
+SOAK = os.environ.get("PILOTS_SOAK") == "1"
+
+
+def database_url() -> str:
+    given = connection.settings_dict
+    if connection.vendor == "sqlite":
+        return f"sqlite:///{given['NAME']}"
+    user, host, port = given["USER"], given["HOST"] or "127.0.0.1", given["PORT"] or 5432
+    return f"postgres://{user}:{given['PASSWORD']}@{host}:{port}/{given['NAME']}"
+
+
+class Worker:
+    """``manage.py worker`` in a process group of its own, on the test's database and broker."""
+
+    def __init__(self, log: Path) -> None:
+        self._log = log.open("ab")
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "django", "worker", "--settings=tests.worker_settings"],
+            cwd=ROOT,
+            env={
+                **os.environ,
+                "DATABASE_URL": database_url(),
+                "PILOTS_DATA_DIR": str(settings.PILOTS_DATA_DIR),
+                "DJANGO_SETTINGS_MODULE": "tests.worker_settings",
+            },
+            stdout=self._log,
+            stderr=self._log,
+            start_new_session=True,
+        )
+
+    def kill(self) -> None:
+        """SIGKILL to the whole group: nobody gets to clean up."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        self._log.close()
+
+    def stop(self) -> float:
+        """SIGTERM; returns the seconds it took to end."""
+        started = time.monotonic()
+        self.process.terminate()
+        self.process.wait(timeout=60)
+        self._log.close()
+        return time.monotonic() - started
+
+
+def until(condition: Callable[[], bool], *, seconds: float) -> None:
+    """Wait for it; fails the test when it does not come true in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds} s"
+        time.sleep(0.1)
