@@ -95,8 +95,8 @@ class _Walk:
     def _impossible(self, event: Event) -> str:
         if event.kind in (EventKind.ROLLBACK, EventKind.SUPERSEDED, EventKind.ENDED) and not self.spells:
             return f"{event.kind.label}: there is no cutover before {event.day}"
-        since = "" if self.status_at is None else f" since {self.status_at.astimezone(UTC).date()}"
-        return f"{event.kind.label} on {event.day}: the pilot is {self.status.label}{since}, which rules it out"
+        since = "" if self.status_at is None else f"since {self.status_at.astimezone(UTC).date()} "
+        return f"{event.kind.label} on {event.day} is ruled out: {since}the pilot is '{self.status.label}'"
 
     def _wrong_model(self, event: Event) -> str | None:
         """What left for where decides how a spell ends; a confirmation must name what the spell runs on."""

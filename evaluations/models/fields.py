@@ -113,6 +113,10 @@ class EnumField(CharField):
     def from_db_value(self, value: Any, expression: Any, connection: Any) -> Choice | None:
         return None if value in (None, "") else self.enum(value)
 
+    def get_prep_value(self, value: Any) -> Any:
+        # Read as None, stored as '': a row that was read can be saved again.
+        return "" if value is None and not self.null else super().get_prep_value(value)
+
     def to_python(self, value: Any) -> Any:
         if value in (None, ""):
             return value

@@ -204,7 +204,7 @@ def _counts() -> list[int]:
         ([{**ROLLBACK, "occurred_at": "2026-03-02"}], "line 2: event: rollback: there is no cutover before 2026-03-02"),
         (
             [{"event": "cutover", "occurred_at": "2026-03-02"}, {"event": "cutover", "occurred_at": "2026-03-03"}],
-            "line 3: event: cutover on 2026-03-03: the pilot is switched since 2026-03-02, which rules it out",
+            "line 3: event: cutover on 2026-03-03 is ruled out: since 2026-03-02 the pilot is 'switched'",
         ),
         (
             [

@@ -389,7 +389,7 @@ def test_the_one_who_comes_second_is_refused() -> None:
     with pytest.raises(Conflict, match="ana has recorded exactly this already"):
         lifecycle.record_cutover(pilot=ben, by=make.actor("ben"), at=make.day(0))
     fresh = Pilot.objects.get(pk=pilot.pk)
-    with pytest.raises(Refused, match="the pilot is switched since 2026-03-02, which rules it out"):
+    with pytest.raises(Refused, match="is ruled out: since 2026-03-02 the pilot is 'switched'"):
         lifecycle.record_cutover(pilot=fresh, by=make.actor("ben"), at=make.day(0) + timedelta(seconds=1))
     assert _everything(pilot) == before
 
