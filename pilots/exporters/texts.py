@@ -49,7 +49,7 @@ def sheet_names(titles: Iterable[str]) -> list[str]:
     names: list[str] = []
     taken: set[str] = set()
     for title in titles:
-        base = _NOT_IN_SHEET_NAMES.sub("-", title).strip("' ") or "Sheet"
+        base = " ".join(_NOT_IN_SHEET_NAMES.sub("-", title).split()).strip("' ") or "Sheet"
         if base.casefold() == "history":  # reserved by Excel
             base += "_"
         name, number = _utf16_cut(base, MAX_SHEET_NAME).strip("' "), 1

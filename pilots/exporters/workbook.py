@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import date, datetime, time
 from hashlib import file_digest
 from itertools import chain, islice
@@ -76,7 +77,12 @@ _FONTS = {
 
 def write_xlsx(document: Document, path: Path) -> WrittenFile:
     """Write the whole document; ``ValueError`` for more rows than a sheet holds or a formula without a target."""
-    return _Book(document).save(path)
+    book = _Book(document)
+    try:
+        return book.save(path)
+    except BaseException:
+        book.discard()
+        raise
 
 
 def write_csv(sheet: Sheet, path: Path) -> WrittenFile:
@@ -160,6 +166,15 @@ class _Book:
             contents.insert(0, (names[1], "The figures and how they follow from the sheets", None))
         self._front(cover, cover_rows(document.cover, contents))
         return self._written(path, counts)
+
+    def discard(self) -> None:
+        """Remove the pages that wait in temporary files; the library would keep them until the process ends."""
+        for page in self.book.worksheets:
+            with suppress(Exception):  # half-written is what they are
+                page.close()
+            if page._writer is not None:
+                with suppress(OSError, ValueError):
+                    page._writer.cleanup()
 
     def _written(self, path: Path, counts: Mapping[str, int]) -> WrittenFile:
         made = datetime.combine(self.document.cover.as_of, time())
@@ -269,7 +284,7 @@ class _Book:
             model.number_format = look.number_format
             model.alignment = Alignment(
                 horizontal=look.align,
-                vertical="center" if look.fill or look.font == "heading" else "top",
+                vertical="top" if look.wrap and not look.fill else "center",
                 wrap_text=look.wrap or None,
                 indent=1 if look.align == "left" and look.font not in ("title", "heading", "lead") else 0,
             )

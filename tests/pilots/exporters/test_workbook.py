@@ -206,6 +206,21 @@ def test_rows_beyond_a_sheet_are_refused_not_cut(tmp_path, monkeypatch):
         write_xlsx(one_sheet(Column("c", "C"), *["x"] * 251), tmp_path / "x.xlsx")
 
 
+def test_a_failed_export_leaves_no_file_behind(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+
+    def rows():
+        yield from [("x",)] * 300
+        raise OSError("the database went away")
+
+    with pytest.raises(OSError, match="went away"):
+        write_xlsx(one_sheet(Column("c", "C"), rows=rows()), tmp_path / "x.xlsx")
+    broken = Sheet("s", "Data", [Column("c", "C")], [(Formula("{nowhere.c}", 1),)], formulas=True)
+    with pytest.raises(KeyError, match="nowhere"):
+        write_xlsx(Document(COVER, [broken], "x"), tmp_path / "x.xlsx")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_rows_are_streamed(tmp_path):
     alive = set()
 
