@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from itertools import islice
-from typing import Any, TypeVar
+from typing import Any
 
 from django.db.models import Exists, OuterRef
 
@@ -13,7 +11,6 @@ from evaluations.models import Completion, CompletionContent, ReplayRun, SampleC
 from evaluations.scorers.base import Answer, Scored
 from evaluations.scorers.registry import SCORERS
 
-T = TypeVar("T")
 BATCH = 500
 
 
@@ -32,7 +29,11 @@ def score_run(run: ReplayRun) -> int:
             .order_by("id")
             .values_list("id", "sample_id", "outcome")
         )
-        for batch in _batches(waiting.iterator(chunk_size=BATCH), BATCH):
+        last = 0
+        # Batch by batch, no cursor left open: on SQLite a write under an open read fails at once when another
+        # connection has written meanwhile.
+        while batch := list(waiting.filter(id__gt=last)[:BATCH]):
+            last = batch[-1][0]
             contents = CompletionContent.objects.in_bulk([pk for pk, _, _ in batch])
             samples = SampleContent.objects.in_bulk([sample_id for _, sample_id, _ in batch])
             rows = [
@@ -71,9 +72,3 @@ def _row(
     else:
         row.detail = score.reason[:300]
     return row
-
-
-def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    iterator = iter(items)
-    while batch := list(islice(iterator, size)):
-        yield batch
