@@ -15,14 +15,16 @@ from evaluations.conf import celery_defaults, embedded_broker
 
 def ensure_app() -> Celery:
     """The host's Celery app where it has configured one, else ours on the host's CELERY_* settings."""
-    if _state.default_app is not None:
-        return _state.default_app
+    host_app: Celery | None = getattr(_state, "default_app", None)
+    if host_app is not None:
+        return host_app
     app = Celery("evaluations")
     app.config_from_object("django.conf:settings", namespace="CELERY")
     app.add_defaults(celery_defaults)
     if not getattr(settings, "CELERY_BROKER_URL", None):
         folder = Path(getattr(settings, "PILOTS_DATA_DIR", "var")) / "broker"
-        app.conf.broker_url, app.conf.broker_transport_options = embedded_broker(folder)
+        url, options = embedded_broker(folder)
+        app.conf.update(broker_url=url, broker_transport_options=options)
     app.set_default()
     app.autodiscover_tasks()
     return app

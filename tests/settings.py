@@ -9,7 +9,7 @@ os.environ["PILOTS_SECRET_KEY"] = "only for tests"
 os.environ["PILOTS_EGRESS_ALLOW"] = "127.0.0.0/8"
 os.environ.setdefault("EMAIL_URL", "memorymail://")
 
-from config.settings import *  # noqa: E402, F403
+from config.settings import *  # noqa: F403
 
 # Hashing for real costs a fifth of a second a user.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

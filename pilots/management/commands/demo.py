@@ -145,7 +145,7 @@ class Command(PilotsCommand):
         report = import_samples(
             workload=Workload.objects.get(slug=slug), path=path, by=self.actor, at=self.now, name=f"{slug}, last month"
         )
-        self.progress(f"samples of {slug}: {report.stored} in set {report.sample_set.pk}")
+        self.progress(f"samples of {slug}: {report.stored} of {report.read} in the set")
 
     def _history(self, folder: Path, anchor: date) -> None:
         path = folder / "history.csv"
