@@ -13,7 +13,7 @@ from evaluations.models import ReplayRun
 from evaluations.selectors.progress import ArmSummary, arm_summaries
 from evaluations.services.errors import Refused
 from pilots.exporters.base import FULL, NO_CONTENT, Chart, Cover, Document, ExportRequest, Kind, Series, SummaryLine
-from pilots.exporters.pilot_sheets import arms_sheet, criteria_sheet, facts_sheet, outcomes_sheet, priced
+from pilots.exporters.pilot_sheets import arms_sheet, criteria_sheet, facts_sheet, outcomes_sheet, priced, rates_sheet
 from pilots.exporters.portfolio_sheets import events_sheet, runs_sheet
 from pilots.exporters.raw_sheets import answers_sheet, calls_sheet
 from pilots.exporters.retention_sheets import periods_sheet
@@ -25,6 +25,15 @@ from pilots.selectors.profile import PilotProfile, pilot_profile
 from pilots.selectors.registers import RegisteredRun, events_in, names_in, runs_in
 from pilots.selectors.retention import retention
 
+_CHART = Chart(
+    "Incumbent and candidate on the agreed criteria",
+    "bar",
+    "rates",
+    "criterion",
+    [Series("incumbent", "incumbent"), Series("candidate", "candidate")],
+    value_title="Share of the requests",
+    percent=True,
+)
 Arms = Mapping[int, Mapping[str, ArmSummary]]  # by run and role
 
 
@@ -60,8 +69,9 @@ class PilotExporter:
                 digest=digest_of(data),
             ),
             sheets=[
-                facts_sheet(profile),
+                facts_sheet(profile, content=content),
                 criteria_sheet(reading),
+                rates_sheet(reading),
                 arms_sheet(arms),
                 outcomes_sheet(arms),
                 runs_sheet(runs),
@@ -76,16 +86,7 @@ class PilotExporter:
                 *_plan_lines(profile),
                 *_arm_lines(arms, currencies),
             ],
-            chart=Chart(
-                "How the requests ended",
-                "bar",
-                "outcomes",
-                "outcome",
-                [Series("incumbent", "incumbent"), Series("candidate", "candidate")],
-                value_title="Answers",
-            )
-            if arms
-            else None,
+            chart=_CHART if reading else None,
         )
 
 
@@ -190,5 +191,6 @@ def _arm_lines(arms: Arms, currencies: Sequence[str]) -> Iterator[SummaryLine]:
                 Kind.MONEY,
                 section,
                 currency=currency,
+                decimals=4,
                 note=f"{unknown:,} of unknown cost are not in it" if unknown else "",
             )

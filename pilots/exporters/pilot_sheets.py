@@ -1,21 +1,22 @@
 """One pilot's plan, criteria and arms as sheets.
 
-Public surface: ``facts_sheet``, ``criteria_sheet``, ``arms_sheet``, ``outcomes_sheet``, ``priced``.
+Public surface: ``facts_sheet``, ``criteria_sheet``, ``rates_sheet``, ``arms_sheet``, ``outcomes_sheet``, ``priced``.
 
 Counts and sums of the arms are formulas over the raw answers and calls.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from evaluations.enums import GATES, STOPS_ARM, ArmRole, Outcome
+from evaluations.enums import STOPS_ARM, ArmRole, Outcome
 from evaluations.selectors.progress import ArmSummary
+from evaluations.selectors.sentences import label_of
 from pilots.exporters.base import UNKNOWN, Column, Formula, Kind, Sheet
 from pilots.selectors.evidence import CriterionRow, Reading
 from pilots.selectors.profile import PilotProfile
-from pilots.transcript import plain
 
 _UNITS = {"share": "share", "ms": "milliseconds", "score": "score"}
 _TOKENS = {  # key of the run document: column of the answers, heading
@@ -35,15 +36,16 @@ def priced(column: str, where: str) -> str:
     return f'IF(COUNTIFS({where},{column},">=0")=0,"{UNKNOWN}",SUMIFS({column},{where}))'
 
 
-def facts_sheet(profile: PilotProfile) -> Sheet:
+def facts_sheet(profile: PilotProfile, *, content: bool) -> Sheet:
+    """``content`` shows the words that an arm puts before every prompt."""
     columns = [
         Column("fact", "What", width=28),
         Column("value", "Value", width=110, wrap=True, unknown=""),
     ]
-    return Sheet("facts", "Plan", columns, list(_facts(profile)), "What was agreed before the first call")
+    return Sheet("facts", "Plan", columns, list(_facts(profile, content)), "What was agreed before the first call")
 
 
-def _facts(profile: PilotProfile) -> Iterator[tuple[str, str | None]]:
+def _facts(profile: PilotProfile, content: bool) -> Iterator[tuple[str, str | None]]:
     plan = profile.plan
     if plan is None:
         yield "Plan", "not frozen yet" if profile.has_plan else "none"
@@ -61,9 +63,11 @@ def _facts(profile: PilotProfile) -> Iterator[tuple[str, str | None]]:
         for name, value in document["horizon"].items():
             yield f"Horizon: {name.replace('_', ' ')}", "none" if value is None else str(value)
         for role in ArmRole:
-            yield f"{role.label.capitalize()} arm", plain(document["arms"][role.value])
-        yield "Scorers", plain(document["scorers"])
-        yield "Criteria", plain(document["criteria"])
+            yield f"{role.label.capitalize()} arm", _told(_arm_as_agreed(document["arms"][role.value], content))
+        for scorer in document["scorers"]:
+            yield f"Scorer {scorer['key']}", _told(scorer)
+        for criterion in document["criteria"]:
+            yield f"Criterion {label_of(criterion['metric'])}", _told(criterion)
     yield "Pilot", profile.slug
     yield "Team", profile.team
     yield "Workload", profile.workload
@@ -77,11 +81,27 @@ def _facts(profile: PilotProfile) -> Iterator[tuple[str, str | None]]:
     yield "Status since", profile.status_at.isoformat(timespec="seconds")
 
 
+def _arm_as_agreed(arm: Mapping[str, Any], content: bool) -> Mapping[str, Any]:
+    prefix = arm["request"].get("system_prefix")
+    if content or not prefix:
+        return arm
+    return {**arm, "request": {**arm["request"], "system_prefix": f"[left out, {len(prefix):,} characters]"}}
+
+
+def _told(values: Mapping[str, Any]) -> str:
+    """What is set of a part of the plan's document, on one line."""
+    given = ((name, value) for name, value in values.items() if value not in (None, "", {}, []))
+    return "; ".join(f"{name.replace('_', ' ')}: {_line(value)}" for name, value in given)
+
+
+def _line(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
 def criteria_sheet(reading: Reading | None) -> Sheet:
     columns = [
         Column("criterion", "Criterion"),
         Column("role", "Role"),
-        Column("gate", "Decides", description="Whether the overall verdict depends on it"),
         Column("verdict", "Verdict", Kind.VERDICT),
         Column("unit", "Unit", description="Of the two models' values"),
         Column("incumbent", "Incumbent", Kind.DECIMAL, decimals=4),
@@ -95,9 +115,8 @@ def criteria_sheet(reading: Reading | None) -> Sheet:
         Column("missing", "Missing pairs", Kind.INTEGER),
         Column("harmful", "Harmful flips", Kind.INTEGER, "Incumbent passed, candidate failed", unknown=""),
         Column("beneficial", "Beneficial flips", Kind.INTEGER, "Candidate passed, incumbent failed", unknown=""),
-        Column("why", "Why undecided", unknown=""),
-        Column("method", "Method"),
         Column("sentence", "In words", width=70, wrap=True),
+        Column("method", "Method"),
     ]
     rows = [_criterion(row, reading.currency) for row in reading.criteria] if reading else []
     return Sheet("criteria", "Criteria", columns, rows, "Is the candidate at least as good, criterion by criterion")
@@ -107,7 +126,6 @@ def _criterion(row: CriterionRow, currency: str) -> tuple[Any, ...]:
     return (
         row.label,
         row.role.label,
-        row.role in GATES,
         row.verdict.label,
         _UNITS.get(row.unit, currency),
         row.incumbent,
@@ -121,10 +139,23 @@ def _criterion(row: CriterionRow, currency: str) -> tuple[Any, ...]:
         row.missing,
         row.harmful_flips,
         row.beneficial_flips,
-        row.reason or None,
-        row.method,
         row.sentence,
+        row.method,
     )
+
+
+def rates_sheet(reading: Reading | None) -> Sheet:
+    """The criteria that are shares of the requests, for the chart."""
+    columns = [
+        Column("criterion", "Criterion"),
+        *(Column(role.value, role.label.capitalize(), Kind.PERCENT) for role in ArmRole),
+    ]
+    rows = [
+        [row.label, *(Formula(f"{{criteria.{role}:{at}}}", getattr(row, role.value)) for role in ArmRole)]
+        for at, row in enumerate(reading.criteria if reading else (), 1)
+        if row.unit == "share"
+    ]
+    return Sheet("rates", "Rates", columns, rows, "Shares of the requests, model against model", formulas=True)
 
 
 def arms_sheet(arms: Mapping[int, Mapping[str, ArmSummary]]) -> Sheet:
