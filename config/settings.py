@@ -7,6 +7,7 @@ import secrets
 from pathlib import Path
 from typing import Any
 
+import django_htmx
 import environ
 from csp.constants import NONE, SELF
 
@@ -135,6 +136,8 @@ TIME_ZONE = "UTC"
 
 STATIC_URL = "static/"
 STATIC_ROOT = DATA_DIR / "static"
+# In the wheel htmx is a file of ours (hatch_build.py); here it comes from the package itself.
+STATICFILES_DIRS = [("pilots/vendor", Path(django_htmx.__file__).parent / "static" / "django_htmx")]
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = DEBUG
 
