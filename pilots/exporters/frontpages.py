@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from pilots.exporters.base import FULL, NO_CONTENT, Column, Cover, Document, Formula, Sheet, SummaryLine
+from pilots.exporters.base import FULL, NO_CONTENT, Column, Cover, Document, Formula, Kind, Sheet, SummaryLine
 from pilots.exporters.cells import EMPTY, Cell, Look, header_of, shower
 from pilots.exporters.texts import clean_text
 
 COVER_WIDTHS = (3.0, 24.0, 100.0)
-SUMMARY_WIDTHS = (3.0, 40.0, 18.0, 18.0, 10.0, 60.0)
+SUMMARY_WIDTHS = (3.0, 40.0, 24.0, 24.0, 10.0, 60.0)
 _HEAD = Look("header", fill="header")
 _HEAD_RIGHT = _HEAD._replace(align="right")
 _MUTED, _BOLD, _WRAPPED = Look("muted"), Look("bold"), Look(wrap=True)
@@ -127,7 +127,15 @@ def summary_places(lines: Sequence[SummaryLine]) -> dict[str, int]:
 
 
 def _line_cells(line: SummaryLine, row: int) -> list[Cell]:
-    column = Column(line.key, line.label, line.kind, currency=line.currency, decimals=line.decimals, tones=line.tones)
+    column = Column(
+        line.key,
+        line.label,
+        line.kind,
+        currency=line.currency,
+        decimals=line.decimals,
+        tones=line.tones,
+        wrap=line.kind is Kind.VERDICT,
+    )
     reported = shower(column)(line.value, ())
     look = reported.look._replace(align="right", font="muted" if line.value is None else "bold", quoted=False)
     same = f"IF(ISNUMBER(D{row}),IF(ISNUMBER(C{row}),ABS(C{row}-D{row})<=0.000000001*MAX(1,ABS(D{row})),FALSE),"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC
 
-from evaluations.enums import ArmRole, Verdict
+from evaluations.enums import ArmRole
 from evaluations.models import ReplayRun
 from evaluations.selectors.progress import ArmSummary, arm_summaries
 from evaluations.services.errors import Refused
@@ -146,12 +146,6 @@ def _verdict_lines(reading: Reading | None, runs: Sequence[RegisteredRun]) -> It
             section,
             note=criterion.sentence,
         )
-    for verdict in Verdict:
-        count = sum(criterion.verdict is verdict for criterion in reading.criteria)
-        if count:
-            formula = f'COUNTIFS({{criteria.verdict}},"{verdict.label}")'
-            words = f"Criteria {verdict.label}"
-            yield SummaryLine(f"criteria_{verdict.value}", words, formula, count, section="Criteria counted")
 
 
 def _plan_lines(profile: PilotProfile) -> Iterator[SummaryLine]:

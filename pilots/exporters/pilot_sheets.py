@@ -115,8 +115,8 @@ def criteria_sheet(reading: Reading | None) -> Sheet:
         Column("missing", "Missing pairs", Kind.INTEGER),
         Column("harmful", "Harmful flips", Kind.INTEGER, "Incumbent passed, candidate failed", unknown=""),
         Column("beneficial", "Beneficial flips", Kind.INTEGER, "Candidate passed, incumbent failed", unknown=""),
-        Column("sentence", "In words", width=70, wrap=True),
         Column("method", "Method"),
+        Column("sentence", "In words", width=100),
     ]
     rows = [_criterion(row, reading.currency) for row in reading.criteria] if reading else []
     return Sheet("criteria", "Criteria", columns, rows, "Is the candidate at least as good, criterion by criterion")
@@ -139,8 +139,8 @@ def _criterion(row: CriterionRow, currency: str) -> tuple[Any, ...]:
         row.missing,
         row.harmful_flips,
         row.beneficial_flips,
-        row.sentence,
         row.method,
+        row.sentence,
     )
 
 

@@ -199,9 +199,9 @@ def events_sheet(events: Iterable[RegisteredEvent]) -> Sheet:
         Column("share", "Traffic on candidate", Kind.PERCENT, decimals=0, unknown=""),
         Column("reason", "Reason", unknown=""),
         Column("to_model", "To model", unknown=""),
-        Column("note", "Note", unknown="", width=50, wrap=True),
-        Column("attachments", "Attachments", unknown="", width=40, wrap=True),
         Column("corrects", "Corrects", Kind.INTEGER, "Number of the event that this one corrects", unknown=""),
+        Column("attachments", "Attachments", unknown="", width=40),
+        Column("note", "Note", unknown="", width=60),
     ]
     rows = (
         (
@@ -215,9 +215,9 @@ def events_sheet(events: Iterable[RegisteredEvent]) -> Sheet:
             event.traffic_share,
             event.reason.label if event.reason else None,
             event.to_model or None,
-            event.note or None,
-            "; ".join(event.attachments) or None,
             event.corrects,
+            "; ".join(event.attachments) or None,
+            event.note or None,
         )
         for event in events
     )

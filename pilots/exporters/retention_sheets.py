@@ -191,7 +191,7 @@ def reasons_sheet(answer: Answer) -> Sheet:
     columns = [
         Column("reason", "Reason"),
         Column("count", "Periods rolled back", Kind.INTEGER),
-        Column("pilots", "Pilots", wrap=True, width=90),
+        Column("pilots", "Pilots", width=100),
     ]
     gone = SpellStatus.ROLLED_BACK.label
     rows = [

@@ -45,11 +45,10 @@ DEFINITIONS: Mapping[str, str] = {
     "Retention": "Share of chosen switches not gone after so many days (Kaplan-Meier; competing ends by "
     "Aalen-Johansen), with a 95 % interval. A period counts up to its last confirmation, never to today.",
     "At risk": "Periods that were under observation just before that day.",
-    "Withheld": "Too few at risk for a percentage.",
     "Measured, declared": "Known from observed traffic, or from what somebody confirmed.",
     "Moved to a third model": "Left the candidate for a model that is neither the incumbent nor a successor of "
     "the candidate.",
-    "Unknown": "Not known; never the same as zero.",
+    "Withheld, unknown": "Too few at risk for a percentage; not known, which is never the same as zero.",
 }
 
 
