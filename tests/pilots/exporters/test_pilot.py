@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 
 from evaluations.enums import AuditSource, TeamRole
-from evaluations.models import CompletionContent, Membership, ReplayRun, ScoreRow
+from evaluations.models import CompletionContent, Membership, PlanVersion, ReplayRun, ScoreRow
 from evaluations.selectors.progress import run_document
 from evaluations.services.audit import Actor
 from evaluations.services.errors import Refused
@@ -113,8 +113,11 @@ def test_criteria_are_the_comparisons(data_dir) -> None:
 
 @pytest.fixture
 def with_canaries():
-    """Prompts, references, answers and what scorers say of them all carry the canary."""
+    """Prompts, their agreed prefix, references, answers and what scorers say of them all carry the canary."""
     pilot = replayed_pilot(n=4)
+    version = PlanVersion.objects.get()
+    version.document["arms"]["candidate"]["request"] = {"system_prefix": f"{CANARY} first"}
+    version.save()
     for content in CompletionContent.objects.select_related("completion__sample__content"):
         content.text = f"={CANARY} answered"
         content.save()
