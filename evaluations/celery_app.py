@@ -1,4 +1,4 @@
-"""The Celery app of a host that has none of its own, so that `shared_task` finds a broker.
+"""Celery under any host: its own app where it has one, else one made here; what our tasks rely on comes with them.
 
 Public surface: ``ensure_app``.
 """
@@ -7,17 +7,24 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from celery import Celery, _state
+from celery import Celery, _state, signature
 from django.conf import settings
 
-from evaluations.conf import celery_defaults, embedded_broker
+from evaluations.conf import celery_defaults, embedded_broker, setting
 
 
 def ensure_app() -> Celery:
-    """The host's Celery app where it has configured one, else ours on the host's CELERY_* settings."""
-    host_app: Celery | None = getattr(_state, "default_app", None)
-    if host_app is not None:
-        return host_app
+    """The host's Celery app where it has configured one, else ours on the host's CELERY_* settings.
+
+    A host's app gains the sweep in its schedule and is otherwise left as it is.
+    """
+    app: Celery = getattr(_state, "default_app", None) or _own_app()
+    sweep = signature("evaluations.tasks.sweep", app=app)
+    app.add_periodic_task(float(setting("SWEEP_SECONDS")), sweep, name="pilots-sweep", queue="default")
+    return app
+
+
+def _own_app() -> Celery:
     app = Celery("evaluations")
     app.config_from_object("django.conf:settings", namespace="CELERY")
     app.add_defaults(celery_defaults)

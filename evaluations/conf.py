@@ -1,11 +1,11 @@
 """Settings of the engine with their defaults, and the measured settings of the embedded default.
 
-Public surface: ``setting``, ``SQLITE_OPTIONS``, ``embedded_broker``, ``CELERY_DEFAULTS``.
+Public surface: ``setting``, ``SQLITE_OPTIONS``, ``embedded_broker``, ``celery_defaults``,
+``QUEUES``.
 """
 
 from __future__ import annotations
 
-from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -65,27 +65,15 @@ def embedded_broker(folder: Path) -> tuple[str, dict[str, Any]]:
 
 
 def celery_defaults() -> dict[str, Any]:
-    """What every worker of this engine runs with, in the bundled site and in a host's own Celery app alike."""
+    """For a Celery app that serves this engine alone. What the tasks rely on under any app is set on the tasks."""
     return {
         "accept_content": ["json"],
         "task_serializer": "json",
         "result_serializer": "json",
-        "task_ignore_result": True,
-        "task_acks_late": True,
-        "task_reject_on_worker_lost": True,
-        "worker_prefetch_multiplier": 1,
         "task_default_queue": "default",
-        "task_routes": {
-            "evaluations.tasks.work_on_run": {"queue": "replay"},
-            "evaluations.tasks.settle_run": {"queue": "scoring"},
-            "pilots.tasks.write_export": {"queue": "export"},
-        },
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
         "worker_hijack_root_logger": False,
-        "beat_schedule": {
-            "sweep": {"task": "evaluations.tasks.sweep", "schedule": timedelta(seconds=setting("SWEEP_SECONDS"))},
-        },
     }
 
 

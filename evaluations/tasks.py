@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import multiprocessing
+from functools import partial
 
 from celery import shared_task
 from celery.signals import worker_init, worker_shutting_down
@@ -16,6 +17,9 @@ logger = logging.getLogger(__name__)
 # Made before the pool forks, so that every child hears that the worker is told to stop.
 _stopping = multiprocessing.get_context("fork").Event()
 HINTS_AT_MOST = 8
+
+# On the tasks, and the queue where they are sent: so it holds under a host's own Celery app as well, and only for ours.
+task = partial(shared_task, acks_late=True, reject_on_worker_lost=True, ignore_result=True, serializer="json")
 
 
 @worker_init.connect
@@ -32,7 +36,7 @@ def stopping() -> bool:
     return _stopping.is_set()
 
 
-@shared_task
+@task
 def work_on_run(run_id: int) -> None:
     """Work on one chunk of a run, then leave a hint for the next."""
     from evaluations.models import ReplayRun
@@ -43,7 +47,7 @@ def work_on_run(run_id: int) -> None:
         hint(run_id, chunks=1)
 
 
-@shared_task
+@task
 def settle_run(run_id: int) -> None:
     """Score, compare and end a run whose work is done."""
     from evaluations.models import ReplayRun
@@ -54,7 +58,7 @@ def settle_run(run_id: int) -> None:
         replays.settle_run(run=run, at=timezone.now())
 
 
-@shared_task
+@task
 def sweep() -> None:
     """The safety net under every lost message: hints again for whatever is due and in nobody's hands."""
     from evaluations.models import Chunk
@@ -72,13 +76,13 @@ def sweep() -> None:
 
 def hint_to_settle(run_id: int) -> None:
     with contextlib.suppress(BrokerUnavailable):
-        settle_run.delay(run_id)
+        settle_run.apply_async((run_id,), queue="scoring")
 
 
 def hint(run_id: int, *, chunks: int) -> None:
     """Tell workers that a run has work. A broker that is down costs one sweep, never the request."""
     try:
         for _ in range(min(chunks, HINTS_AT_MOST)):
-            work_on_run.delay(run_id)
+            work_on_run.apply_async((run_id,), queue="replay")
     except BrokerUnavailable as error:
         logger.warning("no hint sent for run %s: %s", run_id, error)

@@ -27,6 +27,7 @@ class Command(BaseCommand):
             "worker",
             f"--concurrency={options['concurrency']}",
             f"--queues={','.join(QUEUES)}",
+            "--prefetch-multiplier=1",
             f"--loglevel={options['loglevel']}",
             "--without-gossip",
             "--without-mingle",
