@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, cast
 from urllib.parse import urlencode
 
+from django.conf import global_settings, settings
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse
@@ -29,11 +30,16 @@ TEAM_KEY = "pilots_team"
 View = Callable[..., HttpResponseBase]
 
 
+def sign_in_url() -> str:
+    """The host's sign-in page where it has named one, else ours."""
+    return "pilots:sign-in" if settings.LOGIN_URL == global_settings.LOGIN_URL else settings.LOGIN_URL
+
+
 def door(*methods: str) -> Callable[[View], View]:
     """For signed-in people only, for these methods only, never kept in a cache."""
 
     def wrap(view: View) -> View:
-        return never_cache(login_required(require_http_methods(list(methods))(view)))
+        return never_cache(login_required(require_http_methods(list(methods))(view), login_url=sign_in_url()))
 
     return wrap
 
