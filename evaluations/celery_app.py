@@ -5,12 +5,10 @@ Public surface: ``ensure_app``.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from celery import Celery, _state, signature
 from django.conf import settings
 
-from evaluations.conf import celery_defaults, embedded_broker, setting
+from evaluations.conf import celery_defaults, data_dir, embedded_broker, setting
 
 
 def ensure_app() -> Celery:
@@ -29,8 +27,7 @@ def _own_app() -> Celery:
     app.config_from_object("django.conf:settings", namespace="CELERY")
     app.add_defaults(celery_defaults)
     if not getattr(settings, "CELERY_BROKER_URL", None):
-        folder = Path(getattr(settings, "PILOTS_DATA_DIR", "var")) / "broker"
-        url, options = embedded_broker(folder)
+        url, options = embedded_broker(data_dir() / "broker")
         app.conf.update(broker_url=url, broker_transport_options=options)
     app.set_default()
     app.autodiscover_tasks()

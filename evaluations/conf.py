@@ -1,6 +1,6 @@
 """Settings of the engine with their defaults, and the measured settings of the embedded default.
 
-Public surface: ``setting``, ``SQLITE_OPTIONS``, ``embedded_broker``, ``celery_defaults``,
+Public surface: ``setting``, ``data_dir``, ``SQLITE_OPTIONS``, ``embedded_broker``, ``celery_defaults``,
 ``QUEUES``.
 """
 
@@ -34,6 +34,13 @@ def setting(name: str) -> Any:
     from django.conf import settings
 
     return getattr(settings, f"PILOTS_{name}", DEFAULTS[name])
+
+
+def data_dir() -> Path:
+    """``settings.PILOTS_DATA_DIR``, else ``var`` below the working directory: broker files, exports, rejected lines."""
+    from django.conf import settings
+
+    return Path(getattr(settings, "PILOTS_DATA_DIR", "var")).absolute()
 
 
 # WAL and IMMEDIATE: DEFERRED (Django's default) fails at once on a read-to-write upgrade, whatever the timeout.

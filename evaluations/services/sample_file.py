@@ -21,6 +21,7 @@ from evaluations.capture.base import BadLine, CapturedSample, CaptureError, Read
 from evaluations.capture.digest import sample_digest
 from evaluations.capture.redaction import RedactionError, Redactor
 from evaluations.capture.registry import READERS, detect
+from evaluations.conf import data_dir
 from evaluations.plugins import PluginError
 from evaluations.services.errors import Refused
 from evaluations.services.ledger import storable
@@ -132,7 +133,7 @@ class Rejects:
             where = f"line {bad.line}, {bad.field}" if bad.field else f"line {bad.line}"
             raise Refused(f"{self._source.name}: {where}: {bad.reason}")
         if self._file is None:
-            folder = Path(getattr(settings, "PILOTS_DATA_DIR", "var")) / "rejects"
+            folder = data_dir() / "rejects"
             folder.mkdir(parents=True, exist_ok=True)
             self.path = folder / f"{self._at.astimezone(UTC):%Y%m%dT%H%M%SZ}-{self._source.name}.jsonl"
             self._file = self.path.open("w", encoding="utf-8")

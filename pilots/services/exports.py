@@ -9,10 +9,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet
 
+from evaluations.conf import data_dir
 from evaluations.enums import AuditSource
 from evaluations.models import Team
 from evaluations.plugins import PluginError
@@ -67,7 +67,7 @@ def write_export(
             may_read_content=lambda pilot: access is None or access.may_read_content_of(pilot),
         )
     )
-    folder = Path(settings.PILOTS_DATA_DIR) / "exports" if output is None else output.absolute().parent
+    folder = data_dir() / "exports" if output is None else output.absolute().parent
     try:
         folder.mkdir(parents=True, exist_ok=True)
         descriptor, name = tempfile.mkstemp(prefix=".writing-", suffix=suffix, dir=folder)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from celery import current_app
-from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
-from evaluations.conf import QUEUES
+from evaluations.conf import QUEUES, data_dir
 
 
 class Command(BaseCommand):
@@ -21,7 +19,7 @@ class Command(BaseCommand):
         parser.add_argument("--loglevel", default="INFO")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        folder = Path(getattr(settings, "PILOTS_DATA_DIR", "var"))
+        folder = data_dir()
         folder.mkdir(parents=True, exist_ok=True)
         arguments = [
             "worker",

@@ -13,12 +13,12 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.core.management.base import CommandParser
 from django.utils import timezone
 
+from evaluations.conf import data_dir
 from evaluations.enums import Decision, RunStatus
 from evaluations.management.base import PilotsCommand
 from evaluations.models import ReplayRun, Workload
@@ -80,7 +80,7 @@ class Command(PilotsCommand):
         parser.add_argument("--no-server", action="store_true", help="exit after the replay and the workbook")
 
     def run(self, **options: Any) -> tuple[Any, bool]:
-        folder = Path(settings.PILOTS_DATA_DIR) / "demo"
+        folder = data_dir() / "demo"
         folder.mkdir(parents=True, exist_ok=True)
         state = State.load(folder / "state.json")
         anchor = date.fromisoformat(state.anchor)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import Any
 
-from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from evaluations.conf import data_dir
 from pilots.management.processes import Processes, manage, web_server
 
 
@@ -19,7 +18,7 @@ class Command(BaseCommand):
         parser.add_argument("--bind", default="127.0.0.1:8000", metavar="HOST:PORT")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        with Processes(Path(settings.PILOTS_DATA_DIR) / "logs", {}) as processes:
+        with Processes(data_dir() / "logs", {}) as processes:
             processes.start("web", web_server(options["bind"]))
             processes.start("worker", manage("worker"))
             self.stdout.write(f"http://{options['bind']}/  (Ctrl-C stops)")
