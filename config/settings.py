@@ -136,6 +136,7 @@ TIME_ZONE = "UTC"
 
 STATIC_URL = "static/"
 STATIC_ROOT = DATA_DIR / "static"
+STATIC_ROOT.mkdir(exist_ok=True)  # served from where the apps keep them; filled by collectstatic only for another server
 # In the wheel htmx is a file of ours (hatch_build.py); here it comes from the package itself.
 STATICFILES_DIRS = [("pilots/vendor", Path(django_htmx.__file__).parent / "static" / "django_htmx")]
 WHITENOISE_USE_FINDERS = True
