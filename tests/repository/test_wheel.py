@@ -1,4 +1,4 @@
-"""The built wheel, unpacked beside a project as ``startproject`` makes it (``host/``), with nothing of this repository."""
+"""The built wheel, unpacked beside a project as ``startproject`` makes it (``host/``), without this repository."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,33 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 HOST = Path(__file__).resolve().parent / "host"
 HTMX = "pilots/static/pilots/vendor/htmx-2.min.js"
+WORK = {"evaluations.tasks.work_on_run", "evaluations.tasks.sweep"}
+
+
+@dataclass(frozen=True)
+class Host:
+    """A project of its own: the unpacked wheel and the host's two packages are all that it can import of ours."""
+
+    folder: Path
+    settings: str
+
+    @property
+    def data(self) -> Path:
+        return self.folder / "data"
+
+    def command(self, *arguments: str) -> dict[str, Any]:
+        path = os.pathsep.join([str(self.folder / "installed"), str(self.folder)])
+        kept = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "TMPDIR")}
+        given = {"PYTHONPATH": path, "DJANGO_SETTINGS_MODULE": self.settings, "HOST_DATA": str(self.data)}
+        return {"args": [sys.executable, *arguments], "cwd": self.data, "env": kept | given}
+
+
+@dataclass(frozen=True)
+class Proof:
+    host: Host
+    seen: dict[str, Any]  # what ``visit.py`` printed
+    done: set[str]  # tasks that the worker had done when it was told to stop
+    ended: int | None  # how the worker ended then
 
 
 @pytest.fixture(scope="module")
@@ -31,50 +59,48 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built
 
 
-@dataclass(frozen=True)
-class Host:
-    """A project of its own: the unpacked wheel and the host's two packages are all that it can import of ours."""
-
-    folder: Path
-    settings: str
-
-    def command(self, *arguments: str) -> dict[str, Any]:
-        path = os.pathsep.join([str(self.folder / "installed"), str(self.folder)])
-        kept = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "TMPDIR")}
-        given = {"PYTHONPATH": path, "DJANGO_SETTINGS_MODULE": self.settings, "HOST_DATA": str(self.data)}
-        return {"args": [sys.executable, *arguments], "cwd": self.data, "env": kept | given}
-
-    @property
-    def data(self) -> Path:
-        return self.folder / "data"
-
-    @property
-    def log(self) -> Path:
-        return self.data / "worker.log"
+@pytest.fixture(scope="module")
+def proofs(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Proof]:
+    """A host without a Celery app of its own, and one with it; side by side, because starting takes the time."""
+    hosts = [Host(tmp_path_factory.mktemp(name), f"{name}.settings") for name in ("hostsite", "hostcelery")]
+    with ThreadPoolExecutor() as pool:
+        bare, with_celery = pool.map(lambda host: prove(wheel, host), hosts)
+    return {"bare": bare, "with celery": with_celery}
 
 
-def set_up(wheel: Path, folder: Path, settings: str) -> tuple[Host, dict[str, Any]]:
-    """A host that is migrated, and what it showed on a first visit."""
-    host = Host(folder, settings)
-    shutil.copytree(HOST, folder, dirs_exist_ok=True)
+def prove(wheel: Path, host: Host) -> Proof:
+    shutil.copytree(HOST, host.folder, dirs_exist_ok=True)
     for name in ("own", "control"):
         (host.data / name).mkdir(parents=True)
     # What an installer does with a wheel of pure Python that has no scripts.
     with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(folder / "installed")
-    visit = subprocess.run(**host.command(str(folder / "visit.py")), capture_output=True, text=True)
+        archive.extractall(host.folder / "installed")
+    visit = subprocess.run(**host.command(str(host.folder / "visit.py")), capture_output=True, text=True)
     assert visit.returncode == 0, visit.stderr
-    return host, json.loads(visit.stdout)
+    return Proof(host, json.loads(visit.stdout), *work(host))
 
 
-@pytest.fixture(scope="module")
-def bare(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Host, dict[str, Any]]:
-    return set_up(wheel, tmp_path_factory.mktemp("bare"), "hostsite.settings")
+def work(host: Host) -> tuple[set[str], int | None]:
+    """Run ``manage.py worker`` until it has done one task of each kind, at most 30 s, then tell it to stop."""
+    path = host.data / "worker.log"
+    with path.open("wb") as log:
+        command = host.command("-m", "django", "worker", "--concurrency=1")
+        worker = subprocess.Popen(**command, stdout=log, stderr=log, start_new_session=True)
+    deadline = time.monotonic() + 30
+    while not (done := tasks_done(path)) >= WORK and worker.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.1)
+    worker.terminate()
+    try:
+        return done, worker.wait(timeout=30)
+    except subprocess.TimeoutExpired:
+        os.killpg(worker.pid, signal.SIGKILL)
+        worker.wait()
+        return done, None
 
 
-@pytest.fixture(scope="module")
-def with_celery(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Host, dict[str, Any]]:
-    return set_up(wheel, tmp_path_factory.mktemp("celery"), "hostcelery.settings")
+def tasks_done(log: Path) -> set[str]:
+    lines = [line for line in log.read_text().splitlines() if " succeeded in " in line]
+    return {line.partition("Task ")[2].partition("[")[0] for line in lines}
 
 
 def files_below(folder: Path) -> set[str]:
@@ -100,70 +126,48 @@ def test_nothing_of_a_host_is_shadowed(wheel: Path) -> None:
         assert {path[2] for path in parts if path[1] == kind} == {"pilots"}
 
 
-def test_a_bare_host_runs_on_the_wheel_alone(bare: tuple[Host, dict[str, Any]]) -> None:
-    """``check``, ``migrate``, ``makemigrations --check``, ``collectstatic``, ``apply`` and ``export`` went well before."""
-    host, seen = bare
-    assert seen["packages"] == [str(host.folder / "installed" / name) for name in ("evaluations", "pilots")]
-    assert len(list((host.data / "var" / "exports").rglob("*.xlsx"))) == 1
+def test_a_bare_host_runs_on_the_wheel_alone(proofs: dict[str, Proof]) -> None:
+    """``check``, ``migrate``, ``makemigrations --check``, ``collectstatic``, ``apply`` and ``export`` went well."""
+    bare = proofs["bare"]
+    assert bare.seen["packages"] == [str(bare.host.folder / "installed" / name) for name in ("evaluations", "pilots")]
+    assert len(list((bare.host.data / "var" / "exports").rglob("*.xlsx"))) == 1
 
 
-def test_every_page_answers_under_the_prefix(bare: tuple[Host, dict[str, Any]]) -> None:
-    _, seen = bare
+def test_every_page_answers_under_the_prefix(proofs: dict[str, Proof]) -> None:
+    seen = proofs["bare"].seen
     assert seen["refused"] == [302, "/switching/sign-in/?next=/switching/"]
     forms = {"sign-out": 405, "choose-team": 405, "write-export": 405}  # for POST only
     assert {name: status for name, status in seen["pages"].items() if status != 200} == {"sign-in": 302, **forms}
     assert {"home", "list", "retention", "exports", "pilot", "signed out"} <= set(seen["pages"])
 
 
-def test_every_address_on_the_pages_is_ours_or_an_asset_that_is_there(bare: tuple[Host, dict[str, Any]]) -> None:
-    host, seen = bare
-    assert [address for address in seen["addresses"] if not address.startswith("/switching/")] == []
-    missing = [a for a in seen["assets"] if not (host.data / "static" / a.removeprefix("/assets/")).is_file()]
-    assert missing == []
-    assert [a for a in seen["assets"] if a.startswith("/assets/pilots/vendor/htmx-2.min.")] != []
+def test_every_address_on_the_pages_is_ours_or_an_asset_that_is_there(proofs: dict[str, Proof]) -> None:
+    bare = proofs["bare"]
+    assert [address for address in bare.seen["addresses"] if not address.startswith("/switching/")] == []
+    assets = [address.removeprefix("/assets/") for address in bare.seen["assets"]]
+    assert [asset for asset in assets if not (bare.host.data / "static" / asset).is_file()] == []
+    assert [asset for asset in assets if asset.startswith("pilots/vendor/htmx-2.min.")] != []
 
 
-def test_without_a_celery_app_of_its_own_a_host_gets_ours_and_a_broker_of_files(
-    bare: tuple[Host, dict[str, Any]],
-) -> None:
-    _, seen = bare
+def test_without_a_celery_app_of_its_own_a_host_gets_ours_and_a_broker_of_files(proofs: dict[str, Proof]) -> None:
+    seen = proofs["bare"].seen
     assert (seen["celery"], seen["schedule"]) == ("evaluations", ["pilots-sweep"])
     assert seen["queued"] == ["replay"]
 
 
-def test_with_a_celery_app_of_its_own_a_host_keeps_it_as_it_was(with_celery: tuple[Host, dict[str, Any]]) -> None:
-    _, seen = with_celery
+def test_with_a_celery_app_of_its_own_a_host_keeps_it_as_it_was(proofs: dict[str, Proof]) -> None:
+    seen = proofs["with celery"].seen
     assert (seen["celery"], seen["schedule"]) == ("hostcelery", ["nightly", "pilots-sweep"])
     assert seen["queued"] == ["replay"]
     assert {name for name, late in seen["late"].items() if not late} == {"hostcelery.of_the_host"}
 
 
-@pytest.mark.parametrize("kind", ["bare", "with_celery"])
-def test_the_worker_command_works_off_hints_and_sweeps(kind: str, request: pytest.FixtureRequest) -> None:
-    host: Host = request.getfixturevalue(kind)[0]
-    with host.log.open("wb") as log:
-        worker = subprocess.Popen(
-            **host.command("-m", "django", "worker", "--concurrency=1"), stdout=log, stderr=log, start_new_session=True
-        )
-    try:
-        deadline = time.monotonic() + 30
-        while not all(f"evaluations.tasks.{name}" in succeeded(host) for name in ("work_on_run", "sweep")):
-            assert worker.poll() is None, host.log.read_text()
-            assert time.monotonic() < deadline, host.log.read_text()
-            time.sleep(0.1)
-        worker.terminate()
-        assert worker.wait(timeout=30) == 0
-    finally:
-        if worker.poll() is None:
-            os.killpg(worker.pid, signal.SIGKILL)
-            worker.wait()
+@pytest.mark.parametrize("kind", ["bare", "with celery"])
+def test_the_worker_command_works_off_hints_and_sweeps_and_stops(kind: str, proofs: dict[str, Proof]) -> None:
+    assert (proofs[kind].done, proofs[kind].ended) == (WORK, 0)
 
 
-def succeeded(host: Host) -> set[str]:
-    lines = [line for line in host.log.read_text().splitlines() if " succeeded in " in line]
-    return {line.partition("Task ")[2].partition("[")[0] for line in lines}
-
-
-def test_the_worker_command_explains_itself(bare: tuple[Host, dict[str, Any]]) -> None:
-    done = subprocess.run(**bare[0].command("-m", "django", "worker", "--help"), capture_output=True, text=True)
+def test_the_worker_command_explains_itself(proofs: dict[str, Proof]) -> None:
+    command = proofs["bare"].host.command("-m", "django", "worker", "--help")
+    done = subprocess.run(**command, capture_output=True, text=True)
     assert (done.returncode, "--concurrency" in done.stdout) == (0, True)

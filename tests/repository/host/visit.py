@@ -1,5 +1,6 @@
 """Runs inside the host: sets it up, asks for every page that needs no argument, and prints what it saw as JSON."""
 
+# ruff: noqa: E402 - models can be imported only once Django is set up
 import json
 import re
 import sys
@@ -9,6 +10,7 @@ import django
 
 django.setup()
 
+import hostsite
 from celery import current_app
 from django.conf import settings
 from django.contrib.auth.models import User
@@ -17,7 +19,6 @@ from django.test import Client
 from django.urls import URLPattern, reverse
 
 import evaluations
-import hostsite
 import pilots
 from evaluations.tasks import hint
 from pilots.urls import urlpatterns
