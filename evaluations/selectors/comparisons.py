@@ -63,18 +63,14 @@ class Comparison:
             "newcombe": _pair(reading.newcombe),
             "mcnemar_exact_p": reading.mcnemar_exact_p,
             "mcnemar_midp": reading.mcnemar_midp,
-            "harmful_flips": None if table is None else self._flips(table.incumbent_only, table.candidate_only)[0],
-            "beneficial_flips": None if table is None else self._flips(table.incumbent_only, table.candidate_only)[1],
+            "harmful_flips": None if table is None else table.incumbent_only,
+            "beneficial_flips": None if table is None else table.candidate_only,
             "missing": reading.missing,
             "verdict": str(reading.verdict),
             "reason": reading.reason,
             "per_protocol": reading.per_protocol,
             "sentence": self.sentence,
         }
-
-    def _flips(self, incumbent_only: int, candidate_only: int) -> tuple[int, int]:
-        """For a rate of failures, a sample that only the candidate has is the harmful one."""
-        return (candidate_only, incumbent_only) if self.criterion.lower_is_better else (incumbent_only, candidate_only)
 
 
 def _pair(limits: tuple[float, float] | None) -> list[float] | None:

@@ -18,6 +18,7 @@ from evaluations.statistics.paired import clustered_mean, paired_binary, paired_
 from evaluations.statistics.proportions import rate
 from evaluations.statistics.quantiles import paired_quantile_ratio
 from evaluations.statistics.ratios import ratio_of_totals
+from evaluations.statistics.results import PairedBinary
 from evaluations.statistics.sequential import Counts, asymptotic_cs, betting_cs
 
 # STATISTICS: a p95 gate needs 200 calls, any cost sequence 100 units, a Fieller interval 30.
@@ -84,6 +85,12 @@ class _Interval(NamedTuple):
     method: str
     n_clusters: int | None
     reason: str | None = None
+    from_table: bool = False  # the limits are of pass rates
+
+    def mirrored(self) -> _Interval:
+        """The same interval for rates of failure."""
+        lower, upper = (None if limit is None else -limit for limit in (self.upper, self.lower))
+        return self._replace(difference=-(self.difference or 0.0), lower=lower, upper=upper)
 
 
 def read_score(evidence: Evidence, criterion: Criterion, *, looks: Looks, alpha: float) -> Reading:
@@ -139,9 +146,11 @@ def _read(evidence: Evidence, pairs: _Pairs, criterion: Criterion, *, looks: Loo
     if n == 0:
         return Reading(n=0, missing=pairs.missing, verdict=Verdict.NOT_COMPUTABLE, reason="no_pairs")
     binary = criterion.binary and all(value in (0.0, 1.0) for value in (*pairs.incumbent, *pairs.candidate))
-    table = _table(pairs) if binary else None
+    table = _table(pairs, failures=criterion.lower_is_better) if binary else None
     clusters = [evidence.clusters[i] for i in pairs.places]
     interval = _interval(pairs, table, clusters, looks=looks, alpha=alpha)
+    if table is not None and interval.from_table and criterion.lower_is_better:
+        interval = interval.mirrored()
     word = verdict(interval.lower, interval.upper, margin, criterion.lower_is_better)
     reason = interval.reason
     decided = word.verdict
@@ -162,11 +171,11 @@ def _read(evidence: Evidence, pairs: _Pairs, criterion: Criterion, *, looks: Loo
         upper=interval.upper,
         method=interval.method,
         table=table,
-        newcombe=None if exact is None else (exact.newcombe_lower, exact.newcombe_upper),
+        newcombe=None if exact is None else _newcombe(exact, mirrored=criterion.lower_is_better),
         mcnemar_exact_p=None if exact is None else exact.mcnemar_exact_p,
         mcnemar_midp=None if exact is None else exact.mcnemar_midp,
-        incumbent_wilson=None if table is None else _wilson(table.both_pass + table.incumbent_only, n, alpha),
-        candidate_wilson=None if table is None else _wilson(table.both_pass + table.candidate_only, n, alpha),
+        incumbent_wilson=None if table is None else _wilson(pairs.incumbent, alpha),
+        candidate_wilson=None if table is None else _wilson(pairs.candidate, alpha),
         missing=pairs.missing,
         verdict=decided,
         reason=reason,
@@ -189,7 +198,7 @@ def _interval(pairs: _Pairs, table: Table | None, clusters: Sequence[str], *, lo
             return _Interval(mean, by_cluster.lower, by_cluster.upper, "clustered_cr3", len(sizes))
         if table is not None:
             exact = paired_binary(**table._asdict(), alpha=alpha)
-            return _Interval(exact.diff, exact.lower, exact.upper, "tango", None)
+            return _Interval(exact.diff, exact.lower, exact.upper, "tango", None, from_table=True)
         if len(differences) < 2:
             return _Interval(mean, None, None, "none", None, "too_few")
         graded = paired_mean(incumbent=pairs.incumbent, candidate=pairs.candidate, alpha=alpha)
@@ -204,19 +213,28 @@ def _interval(pairs: _Pairs, table: Table | None, clusters: Sequence[str], *, lo
     if table is not None:
         counts = Counts(table.candidate_only, table.incumbent_only, table.both_pass + table.neither)
         sequence = betting_cs(counts=counts, alpha=alpha)
-    else:
-        sequence = betting_cs(diffs=differences, alpha=alpha)
+        passes = (table.candidate_only - table.incumbent_only) / len(differences)
+        return _Interval(passes, sequence.lower, sequence.upper, "betting_cs", None, from_table=True)
+    sequence = betting_cs(diffs=differences, alpha=alpha)
     return _Interval(mean, sequence.lower, sequence.upper, "betting_cs", None)
 
 
-def _table(pairs: _Pairs) -> Table:
+def _table(pairs: _Pairs, *, failures: bool) -> Table:
+    """``failures``: the values say who failed, so a pass is a 0."""
     tally = Counter(zip(pairs.incumbent, pairs.candidate, strict=True))
-    return Table(tally[1.0, 1.0], tally[0.0, 1.0], tally[1.0, 0.0], tally[0.0, 0.0])
+    yes, no = (0.0, 1.0) if failures else (1.0, 0.0)
+    return Table(tally[yes, yes], tally[no, yes], tally[yes, no], tally[no, no])
 
 
-def _wilson(k: int, n: int, alpha: float) -> tuple[float, float]:
-    interval = rate(k, n, alpha)
+def _wilson(values: Sequence[float], alpha: float) -> tuple[float, float]:
+    interval = rate(round(sum(values)), len(values), alpha)
     return interval.wilson_lower, interval.wilson_upper
+
+
+def _newcombe(exact: PairedBinary, *, mirrored: bool) -> tuple[float, float]:
+    if mirrored:
+        return -exact.newcombe_upper, -exact.newcombe_lower
+    return exact.newcombe_lower, exact.newcombe_upper
 
 
 def _tie_is_not_enough(n: int, margin: float, *, looks: Looks, alpha: float) -> bool:
@@ -239,7 +257,8 @@ def _missing_matters(pairs: _Pairs, table: Table | None, criterion: Criterion, *
         table._replace(candidate_only=table.candidate_only + pairs.missing),
     ):
         bound = paired_binary(**extreme._asdict(), alpha=alpha)
-        if verdict(bound.lower, bound.upper, criterion.margin, criterion.lower_is_better).verdict is not word:
+        # The table is of passes, whatever the criterion counts: higher is better.
+        if verdict(bound.lower, bound.upper, criterion.margin).verdict is not word:
             return True
     return False
 

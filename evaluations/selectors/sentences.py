@@ -59,6 +59,8 @@ def _difference_sentence(criterion: Criterion, reading: Reading, *, incumbent: s
         return f"{candidate} {verb} {difference:.1f} points {gains} than {incumbent} ({basis})."
     if reading.verdict is Verdict.NON_INFERIOR:
         tail = " It is measurably behind, within the margin." if reading.measurably_lower else ""
+        if criterion.lower_is_better:
+            return f"{candidate} fails at most the agreed {margin} more often than {incumbent} ({basis}).{tail}"
         return f"{candidate} is at least as good as {incumbent} within the agreed {margin} ({basis}).{tail}"
     if reading.verdict is Verdict.WORSE:
         tail = ", by more than the agreed margin" if reading.beyond_margin else ""
@@ -67,7 +69,7 @@ def _difference_sentence(criterion: Criterion, reading: Reading, *, incumbent: s
 
 
 def _points(value: float | None) -> str:
-    return "unbounded" if value is None else f"{100 * value:+.1f}"
+    return "unbounded" if value is None else _signed(100 * value, 1)
 
 
 def _ratio_sentence(criterion: Criterion, reading: Reading, *, incumbent: str, candidate: str) -> str:
@@ -75,14 +77,29 @@ def _ratio_sentence(criterion: Criterion, reading: Reading, *, incumbent: str, c
     if reading.ratio is None:
         return f"Not yet known: no ratio of {name} ({REASONS.get(reading.reason or '', 'unknown')})."
     interval = f"95 % interval {_change(reading.lower)} to {_change(reading.upper)}, {reading.n:,} samples"
+    agreed = f"agreed was {_change(limit)} at most"
+    finding = f"the {name} of {candidate} is {_against(reading.ratio, incumbent)}"
     if reading.verdict is Verdict.INCONCLUSIVE:
-        return (
-            f"Not yet known: {name} of {candidate} is {_change(reading.ratio)} against {incumbent}, agreed at most"
-            f" {_change(limit)} ({interval}; {REASONS.get(reading.reason or '', 'unknown')})."
-        )
-    tail = "" if reading.verdict is not Verdict.WORSE else f"; agreed was at most {_change(limit)}"
-    return f"The {name} of {candidate} is {_change(reading.ratio)} against {incumbent} ({interval}){tail}."
+        why = REASONS.get(reading.reason or "", "unknown")
+        return f"Not yet known: {finding}, {agreed} ({interval}; {why})."
+    tail = f"; {agreed}" if reading.verdict is Verdict.WORSE else ""
+    return f"{finding[0].upper()}{finding[1:]} ({interval}){tail}."
+
+
+def _against(ratio: float, other: str) -> str:
+    percent = round(100 * (ratio - 1))
+    if percent == 0:
+        return f"that of {other} to within half a percent"
+    return f"{abs(percent)} % {'higher' if percent > 0 else 'lower'} than that of {other}"
 
 
 def _change(ratio: float | None) -> str:
-    return "unbounded" if ratio is None else f"{100 * (ratio - 1):+.0f} %"
+    return "unbounded" if ratio is None else f"{_signed(100 * (ratio - 1), 0)} %"
+
+
+def _signed(value: float, places: int) -> str:
+    """With a true minus sign, and no sign for zero."""
+    text = f"{abs(value):.{places}f}"
+    if float(text) == 0:
+        return text
+    return ("+" if value > 0 else "\N{MINUS SIGN}") + text

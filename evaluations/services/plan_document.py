@@ -102,9 +102,9 @@ def check_definition(definition: PlanDefinition, *, field: str = "plan") -> None
             raise Refused(f"{criterion.metric} takes {wanted}, not {other}", field=f"{where}.{other}")
         if value is None:
             raise Refused(f"{criterion.metric} needs {wanted}", field=f"{where}.{wanted}")
-        if value <= 0 or (not is_ratio and value >= 1):
+        if not value.is_finite() or value <= 0 or (not is_ratio and value >= 1):
             raise Refused(f"{value} is not a possible {wanted}", field=f"{where}.{wanted}")
-    if not Decimal(0) < definition.alpha < Decimal("0.5"):
+    if not definition.alpha.is_finite() or not Decimal(0) < definition.alpha < Decimal("0.5"):
         raise Refused("must lie between 0 and 0.5", field=f"{field}.alpha")
     if definition.minimum_samples < 1:
         raise Refused("must be at least 1", field=f"{field}.minimum_samples")
@@ -112,12 +112,16 @@ def check_definition(definition: PlanDefinition, *, field: str = "plan") -> None
         raise Refused("is below minimum_samples", field=f"{field}.maximum_samples")
     budget = definition.budget
     if budget is not None:
-        if not Decimal(0) < budget.amount < Decimal(9_000_000):
+        if not budget.amount.is_finite() or not Decimal(0) < budget.amount < Decimal(9_000_000):
             raise Refused("must be above 0 and below 9 million", field=f"{field}.budget.amount")
         if budget.assume_per_mtok is not None and set(budget.assume_per_mtok) != {"input", "output"}:
             raise Refused("needs exactly input and output", field=f"{field}.budget.assume_per_mtok")
-        if budget.max_calls is not None and budget.max_calls < 1:
-            raise Refused("must be at least 1", field=f"{field}.budget.max_calls")
+        if budget.assume_per_mtok is not None and not all(
+            price.is_finite() and Decimal(0) <= price < Decimal(9_000_000) for price in budget.assume_per_mtok.values()
+        ):
+            raise Refused("must be prices per million tokens", field=f"{field}.budget.assume_per_mtok")
+        if budget.max_calls is not None and not 1 <= budget.max_calls < 2**31:
+            raise Refused("must be at least 1 and below 2 billion", field=f"{field}.budget.max_calls")
 
 
 def check_ready(plan: Plan, definition: PlanDefinition) -> None:

@@ -218,6 +218,10 @@ def test_a_failure_rate_is_paired_and_lower_is_better() -> None:
     document = read(plan([criterion]), given).comparisons[0].to_document()
     assert document["difference"] == pytest.approx(0.08)
     assert (document["harmful_flips"], document["beneficial_flips"]) == (40, 0)
+    assert document["table"] == {"both_pass": 460, "candidate_only": 0, "incumbent_only": 40, "neither": 0}
+    assert document["lower"] < 0.08 < document["upper"]
+    assert document["newcombe"][0] < 0.08 < document["newcombe"][1]
+    assert document["candidate_wilson"][0] < 0.08 < document["candidate_wilson"][1]
     assert document["verdict"] == "worse"
 
 
@@ -236,8 +240,19 @@ def test_past_the_horizon_the_incumbent_stays(horizon) -> None:
     assert read(plan([QUALITY], **horizon), pairs(290, 10, 10, 0)).decision is Decision.KEEP_INCUMBENT
 
 
+@pytest.mark.parametrize("looks", ["one_look", "every_night"])
+def test_a_failure_rate_reads_the_same_way_round_at_every_look(looks) -> None:
+    criterion = {"metric": "failure_rate", "role": "guardrail", "margin": "0.05"}
+    failing = arm([1.0] * 1000, failure=[1.0] * 200 + [0.0] * 800)
+    sound = arm([1.0] * 1000, failure=[0.0] * 1000)
+    mended = first(plan([criterion], looks=looks), evidence(failing, sound)).reading
+    broken = first(plan([criterion], looks=looks), evidence(sound, failing)).reading
+    assert (mended.verdict, broken.verdict) == (Verdict.BETTER, Verdict.WORSE)
+    assert (mended.lower, mended.upper) == pytest.approx((-broken.upper, -broken.lower))
+
+
 def test_sentences_say_what_how_sure_and_from_how_many() -> None:
     sentence = first(plan([QUALITY]), pairs(1242, 19, 27, 31)).sentence
     assert sentence == (
-        "new is at least as good as old within the agreed 3 points (95 % interval -1.7 to +0.4 points, 1,319 samples)."
+        "new is at least as good as old within the agreed 3 points (95 % interval −1.7 to +0.4 points, 1,319 samples)."
     )
