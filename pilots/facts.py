@@ -7,10 +7,11 @@ No Django, no database: ``pilots.timeline`` turns events into a timeline. Days a
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from pilots.enums import EventKind, Motive, PilotStatus, Reason, SpellEnd
 
@@ -50,8 +51,7 @@ class Switch:
         return retires_on is not None and cutover_on >= retires_on - timedelta(days=within_days)
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """One recorded event. ``digest`` says what happened: equal digests are the same event."""
 
     kind: EventKind
@@ -60,9 +60,8 @@ class Event:
     traffic_share: Decimal | None = None  # on the candidate from here on; None: not said
     reason: Reason | None = None
     to_model: str = ""  # slug
-    note: str = ""
     corrects: str = ""  # digest of the event that this correction names
-    data: Mapping[str, Any] = field(default_factory=dict)
+    data: Mapping[str, Any] = MappingProxyType({})
 
     @property
     def day(self) -> date:
@@ -113,7 +112,6 @@ class Timeline:
     decision: str  # latest verdict that a decision was taken on; ''
     awaiting_approval: bool  # decided against the verdict, and nobody else has agreed yet
     spells: tuple[Spell, ...]
-    events: tuple[Event, ...]  # as corrected, in the order they happened, voided ones left out
     problems: tuple[Problem, ...]
 
 
@@ -138,12 +136,10 @@ def _changed(event: Event, change: Mapping[str, Any]) -> Event:
         return event
     share = change.get("traffic_share", event.traffic_share)
     observed_from = change.get("observed_from", event.data.get("observed_from"))
-    return replace(
-        event,
+    return event._replace(
         occurred_at=datetime.fromisoformat(change["occurred_at"]) if "occurred_at" in change else event.occurred_at,
         traffic_share=None if share is None else Decimal(share),
         reason=Reason(change["reason"]) if change.get("reason") else event.reason,
         to_model=change.get("to_model", event.to_model),
-        note=change.get("note", event.note),
         data={**event.data, "observed_from": observed_from} if observed_from else event.data,
     )

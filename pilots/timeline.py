@@ -37,7 +37,7 @@ def read(
     walk = _Walk(switch, models, forced_within_days)
     for _, simultaneous in groupby(told, attrgetter("occurred_at")):
         walk.take(list(simultaneous))
-    return walk.timeline(told, until)
+    return walk.timeline(until)
 
 
 class _Walk:
@@ -59,6 +59,9 @@ class _Walk:
     def take(self, simultaneous: list[Event]) -> None:
         """Events of one instant, in rank order unless only another order is possible (back in the morning, over again
         in the evening, both told as a bare date)."""
+        if len(simultaneous) == 1:
+            self.judge(simultaneous[0])
+            return
         while simultaneous:
             rules = []
             for position, event in enumerate(simultaneous):
@@ -71,6 +74,13 @@ class _Walk:
             else:
                 self.problems += map(Problem, simultaneous, rules)
                 return
+
+    def judge(self, event: Event) -> None:
+        rule = self.rule_against(event)
+        if rule is None:
+            self.apply(event)
+        else:
+            self.problems.append(Problem(event, rule))
 
     def rule_against(self, event: Event) -> str | None:
         """The rule that ``event`` breaks in the present state; None = it is legal."""
@@ -213,7 +223,7 @@ class _Walk:
         if spell.observed_from_on > event.day:
             self.problems.append(Problem(event, f"it ended before it was observed ({spell.observed_from_on})"))
 
-    def timeline(self, told: list[Event], until: datetime | None) -> Timeline:
+    def timeline(self, until: datetime | None) -> Timeline:
         for spell in self.spells:
             # Being observed from a day on is a confirmation of that day.
             entered = spell.observed_from_on if until is None else min(spell.observed_from_on, _day(until))
@@ -228,7 +238,6 @@ class _Walk:
             decision=self.decision,
             awaiting_approval=self.awaiting_approval,
             spells=tuple(self.spells),
-            events=tuple(told),
             problems=tuple(self.problems),
         )
 

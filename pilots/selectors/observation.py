@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from operator import attrgetter
 
 from django.contrib.auth import get_user_model
 from django.db.models import QuerySet
@@ -99,7 +100,6 @@ class Attempt:
 class Told:
     """One pilot with its life, as far as the filters let it be seen."""
 
-    pk: int
     slug: str
     workload: str  # slug
     team: str  # slug
@@ -114,7 +114,6 @@ class Told:
 
 
 _COLUMNS = (
-    "pk",
     "slug",
     "workload__slug",
     "workload__team__slug",
@@ -126,21 +125,21 @@ _COLUMNS = (
 
 
 def tell(pilots: QuerySet[Pilot], filters: ReportFilters) -> Iterator[Told]:
-    """Every pilot among ``pilots`` that had begun by ``filters.as_of``, by slug. Three queries."""
+    """Every pilot among ``pilots`` that had begun by ``filters.as_of``, oldest row first. Three queries."""
     models = known_models()
     by_slug = {model.slug: model for model in models.values()}
     chosen = filters.apply(pilots)
-    known = histories(PilotEvent.objects.filter(pilot__in=chosen.values("pk")), models, known_at=filters.known_at)
-    within = setting("FORCED_WITHIN_DAYS")
     name = get_user_model().USERNAME_FIELD
-    rows = chosen.order_by("slug").values_list(*_COLUMNS, f"owner__{name}", f"deputy__{name}")
-    for pk, slug, workload, team, task_type, motive, incumbent, candidate, owner, deputy in rows:
+    rows = {pk: row for pk, *row in chosen.values_list("pk", *_COLUMNS, f"owner__{name}", f"deputy__{name}")}
+    within = setting("FORCED_WITHIN_DAYS")
+    events = PilotEvent.objects.filter(pilot__in=chosen.values("pk"))
+    for pk, told in histories(events, models, known_at=filters.known_at):
+        slug, workload, team, task_type, motive, incumbent, candidate, owner, deputy = rows[pk]
         switch = Switch(models[incumbent], models[candidate], motive or None)
-        timeline = read(known.get(pk, []), switch, by_slug, until=filters.until, forced_within_days=within)
+        timeline = read(told, switch, by_slug, until=filters.until, forced_within_days=within)
         if timeline.opened_at is None or timeline.status_at is None:
             continue
         yield Told(
-            pk=pk,
             slug=slug,
             workload=workload,
             team=team,
@@ -157,7 +156,8 @@ def tell(pilots: QuerySet[Pilot], filters: ReportFilters) -> Iterator[Told]:
 
 def observe(pilots: QuerySet[Pilot], filters: ReportFilters) -> tuple[Attempt, ...]:
     """Every attempt among ``pilots`` that had begun by ``filters.as_of``, by pilot and in order of time."""
-    return tuple(attempt for told in tell(pilots, filters) for attempt in _attempts(told, filters.as_of))
+    attempts = [attempt for told in tell(pilots, filters) for attempt in _attempts(told, filters.as_of)]
+    return tuple(sorted(attempts, key=attrgetter("pilot")))
 
 
 def _attempts(told: Told, as_of: date) -> Iterator[Attempt]:

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any
 
 from django.db.models import QuerySet
@@ -64,14 +65,14 @@ class Portfolio:
 def portfolio(filters: ReportFilters, pilots: QuerySet[Pilot] | None = None) -> Portfolio:
     """The pilots among ``pilots`` (default: all) that ``filters`` leave, by slug. A constant number of queries."""
     everything = Pilot.objects.all() if pilots is None else pilots
-    rows = tuple(_row(told, filters.as_of) for told in tell(everything, filters))
+    rows = sorted((_row(told, filters.as_of) for told in tell(everything, filters)), key=attrgetter("pilot"))
     numbers = Counter(row.status for row in rows)
     return Portfolio(
         as_of=filters.as_of,
         known_at=filters.known_at,
         filters=filters,
         counts={status.value: numbers[status] for status in PilotStatus if numbers[status]},
-        pilots=rows,
+        pilots=tuple(rows),
         attention=attention(filters.apply(everything), at=filters.known_at) if filters.present else (),
     )
 

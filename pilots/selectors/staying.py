@@ -9,8 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
+
+import numpy as np
 
 from evaluations.statistics.competing import CompetingRisks, cumulative_incidence
+from evaluations.statistics.inputs import Whole
 from evaluations.statistics.survival import SurvivalCurve, kaplan_meier, logrank, restricted_mean
 from pilots.selectors.observation import ObservedSpell
 
@@ -74,8 +78,7 @@ class LogRankTest:
     p: float
 
 
-@dataclass(frozen=True, slots=True)
-class Unit:
+class Unit(NamedTuple):
     """One spell as one question sees it: under observation on (entry, time]."""
 
     team: str
@@ -117,6 +120,12 @@ def _asked_about(spell: ObservedSpell, question: Question) -> bool:
     return question is Question.STILL_ON_IT or spell.returned_to_vendor
 
 
+def _columns(rows: Sequence[Unit]) -> tuple[Whole, Whole, Whole]:
+    """Times, causes and entries."""
+    table = np.array([(row.time, row.cause, row.entry) for row in rows], dtype=np.int64)
+    return table[:, 0], table[:, 1], table[:, 2]
+
+
 class Reading:
     """The estimate of one answer."""
 
@@ -125,11 +134,11 @@ class Reading:
         self._incidence: CompetingRisks | None = None
         self._curve: SurvivalCurve | None = None
         if rows:
-            times, entries = [row.time for row in rows], [row.entry for row in rows]
-            if question is not Question.STILL_ON_IT and any(row.cause == 1 for row in rows):
-                self._incidence = cumulative_incidence(times, [row.cause for row in rows], entries)
+            times, causes, entries = _columns(rows)
+            if question is not Question.STILL_ON_IT and (causes == 1).any():
+                self._incidence = cumulative_incidence(times, causes, entries)
             else:
-                self._curve = kaplan_meier(times, [row.cause == 1 for row in rows], entries)
+                self._curve = kaplan_meier(times, causes == 1, entries)
 
     def at(self, day: int) -> tuple[float, float | None, float | None]:
         """Share that has not left by ``day``, with its limits; 1 without anybody to look at."""
@@ -149,11 +158,13 @@ class Reading:
 
 def read_points(spells: Spells, question: Question, days: Sequence[int], min_at_risk: int) -> tuple[Point, ...]:
     """The answer on each of ``days``."""
-    observed = Reading(units(spells, question), question)
+    lost = [(team, spell) for team, spell in spells if spell.lost]
+    followed = units([(team, spell) for team, spell in spells if not spell.lost], question)
+    observed = Reading([*followed, *units(lost, question)], question)
     worst = best = observed
-    if any(spell.lost for _, spell in spells):
-        worst = Reading(units(spells, question, Lost.LEFT), question)
-        best = Reading(units(spells, question, Lost.STAYED), question)
+    if lost:
+        worst = Reading([*followed, *units(lost, question, Lost.LEFT)], question)
+        best = Reading([*followed, *units(lost, question, Lost.STAYED)], question)
     points = []
     for day in days:
         at_risk = observed.at_risk(day)
@@ -179,8 +190,8 @@ def read_curve(
     unknown = RestrictedMeanDays(None, None, None, None)
     if not rows:
         return (), None, unknown
-    times, ends, entries = [row.time for row in rows], [row.cause == 1 for row in rows], [row.entry for row in rows]
-    curve = kaplan_meier(times, ends, entries)
+    times, causes, entries = _columns(rows)
+    curve = kaplan_meier(times, causes == 1, entries)
     steps = tuple(
         CurveStep(int(step.day), step.at_risk, step.events, step.censored, step.survival, step.lower, step.upper)
         for step in curve.steps
@@ -189,7 +200,7 @@ def read_curve(
     tau = _last_day_at_risk(curve, steps, max(min_at_risk, 1), last_day)
     if tau is None:
         return steps, median, unknown
-    mean = restricted_mean(times, ends, tau, entries)
+    mean = restricted_mean(times, causes == 1, tau, entries)
     return steps, median, RestrictedMeanDays(tau, mean.rmst, mean.lower, mean.upper)
 
 
@@ -206,12 +217,8 @@ def compare_groups(groups: Mapping[str, Spells]) -> LogRankTest | None:
     rows = [(key, row) for key, spells in groups.items() for row in units(spells, Question.STILL_ON_IT)]
     if len({key for key, _ in rows}) < 2:
         return None
-    result = logrank(
-        [row.time for _, row in rows],
-        [row.cause == 1 for _, row in rows],
-        [key for key, _ in rows],
-        [row.entry for _, row in rows],
-    )
+    times, causes, entries = _columns([row for _, row in rows])
+    result = logrank(times, causes == 1, [key for key, _ in rows], entries)
     if result.chi2 is None or result.p_value is None:
         return None
     return LogRankTest(result.chi2, result.df, result.p_value)

@@ -145,7 +145,7 @@ def _extended(pilot: Pilot, draft: EventDraft) -> tuple[Timeline, dict[str, int]
     models = known_models()
     by_slug = {model.slug: model for model in models.values()}
     events = PilotEvent.objects.filter(pilot=pilot)
-    history: list[Event] = histories(events, models).get(pilot.pk, [])
+    history: list[Event] = dict(histories(events, models)).get(pilot.pk, [])
     switch, within = switch_of(pilot, models), setting("FORCED_WITHIN_DAYS")
     before = read(history, switch, by_slug, forced_within_days=within)
     after = read([*history, draft.as_event()], switch, by_slug, forced_within_days=within)

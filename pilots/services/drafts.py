@@ -103,7 +103,6 @@ class EventDraft:
             traffic_share=self.traffic_share,
             reason=self.reason,
             to_model=self.to_model.slug if self.to_model else "",
-            note=self.note,
             corrects=self.corrects.digest if self.corrects else "",
             data=self.data,
         )

@@ -173,7 +173,7 @@ def _write(path: Path, told: list[_Told], by: Actor, at: datetime, skipped: list
     models = known_models()
     by_slug = {model.slug: model for model in models.values()}
     stored = PilotEvent.objects.filter(pilot__in=[item.pilot for item in told])
-    past = histories(stored, models)
+    past = dict(histories(stored, models))
     event_ids: dict[int, dict[str, int]] = defaultdict(dict)
     for pilot_id, digest, pk in stored.values_list("pilot_id", "digest", "pk"):
         event_ids[pilot_id][digest] = pk

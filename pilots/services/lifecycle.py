@@ -1,7 +1,7 @@
 """One door per change in a pilot's life. Public surface: ``open_pilot``, ``change_pilot``, ``mark_planned``,
 ``mark_evaluating``, ``decide``, ``approve_decision``, ``record_ramp``, ``record_alongside``, ``record_cutover``,
 ``record_follow_up``, ``record_rollback``, ``record_superseded``, ``record_ended``, ``record_declined``,
-``record_abandoned``, ``close_pilot``, ``correct_event``.
+``record_abandoned``, ``close_pilot``. Corrections have a door of their own, ``services.corrections``.
 
 Everywhere: ``by`` is who records, ``at`` the instant of recording, ``occurred_at`` the instant at which it happened
 (default: ``at``), ``version`` the pilot's version that the person saw (default: that of ``pilot``, which is brought
