@@ -25,8 +25,6 @@ MANAGED_RUN = {"cancel", "resume"}
 ELSEWHERE = {"sign-in", "sign-out", "choose-team", "open", "answer", "export-file", "write-export"}
 
 
-
-
 def _address(name: str, pilot: Pilot) -> str:
     if name in OF_A_RUN | MANAGED_RUN:
         return reverse(f"pilots:{name}", args=[pilot.plan.versions.get().runs.get().pk])  # type: ignore[union-attr]

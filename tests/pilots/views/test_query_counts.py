@@ -45,7 +45,9 @@ def test_the_catalogue(name: str) -> None:
     for rows in (1, 2):
         for _ in range(rows):
             model = make.model()
-            model.endpoints.create(slug=make.name("endpoint"), protocol="openai_chat", base_url="https://x", wire_model="x")
+            model.endpoints.create(
+                slug=make.name("endpoint"), protocol="openai_chat", base_url="https://x", wire_model="x"
+            )
             Price.objects.create(model=model, effective_from="2026-01-01")
         counts.append(_queries(client, reverse(f"pilots:{name}")))
     assert counts[0] == counts[1]

@@ -133,8 +133,14 @@ def test_each_kind_can_be_recorded_from_its_form(ana: Client, pilot: Pilot) -> N
     third = make.model("claude", "anthropic")
     common = {"note": "because", "kind_0": "note", "reference_0": "minutes of 3 May"}
     stories = [
-        [("decided", {"go": "go"}), ("ramp", {"share": "25"}), ("cutover", {"share": "100"}), ("follow_up", {}),
-         ("superseded", {"to_model": third.slug}), ("closed", {})],
+        [
+            ("decided", {"go": "go"}),
+            ("ramp", {"share": "25"}),
+            ("cutover", {"share": "100"}),
+            ("follow_up", {}),
+            ("superseded", {"to_model": third.slug}),
+            ("closed", {}),
+        ],
         [("alongside", {"share": "50", "review_on": "2027-01-01"}), ("declined", {})],
         [("decided", {"go": "no-go"})],
         [("cutover", {"share": "90.5"}), ("ended", {})],

@@ -1,0 +1,106 @@
+"""A run's page: live part, cancel and resume, answers side by side for those who may read them."""
+
+from __future__ import annotations
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from evaluations.enums import RunStatus, TeamRole
+from evaluations.models import CompletionContent, ReplayRun, Team
+from evaluations.services import replays
+from tests import factories as make
+from tests.pilots.views.people import evaluated_pilot, planned_pilot, session
+from tests.replays import start
+
+HTMX = {"HX-Request": "true"}
+
+
+@pytest.fixture
+def ana(db: None) -> Client:
+    return session(make.member(make.team("support")))
+
+
+def _pending() -> ReplayRun:
+    return start(planned_pilot().plan)  # type: ignore[arg-type]
+
+
+@pytest.mark.django_db
+def test_the_live_part_polls_until_the_run_has_ended() -> None:
+    run = _pending()
+    client = session(make.member(Team.objects.get()))
+    address = reverse("pilots:progress", args=[run.pk])
+    waiting = client.get(address, headers=HTMX)
+    assert f'hx-get="{address}"' in waiting.content.decode()
+    assert "HX-Refresh" not in waiting
+    replays.cancel_run(run=run, by=make.actor(), at=timezone.now())
+    ended = client.get(address, headers=HTMX)
+    assert "hx-get" not in ended.content.decode()
+    assert ended["HX-Refresh"] == "true"
+
+
+@pytest.mark.django_db
+def test_cancel_asks_first_then_stops_and_resume_goes_on() -> None:
+    run = _pending()
+    client = session(make.member(Team.objects.get()))
+    cancel, resume = (reverse(f"pilots:{name}", args=[run.pk]) for name in ("cancel", "resume"))
+    asked = client.get(cancel, headers=HTMX).content.decode()
+    assert asked.startswith("<dialog")
+    assert "No further calls are sent." in asked
+    run.refresh_from_db()
+    assert run.status is RunStatus.PENDING
+    assert client.post(cancel).status_code == 302
+    run.refresh_from_db()
+    assert run.status is RunStatus.CANCELLED
+    # A second press, or a colleague's, is told so.
+    late = client.post(cancel)
+    assert late.status_code == 409
+    assert "Somebody was faster." in late.content.decode()
+    assert client.post(resume, {"budget": ""}).status_code == 302
+    run.refresh_from_db()
+    assert run.status is RunStatus.RUNNING
+
+
+@pytest.mark.django_db
+def test_a_run_that_its_budget_stopped_needs_a_higher_cap() -> None:
+    run = _pending()
+    replays.end_run(run=run, status=RunStatus.STOPPED_BY_BUDGET, reason="", at=timezone.now())
+    ReplayRun.objects.filter(pk=run.pk).update(spent_amount=4)
+    client = session(make.member(Team.objects.get()))
+    resume = reverse("pilots:resume", args=[run.pk])
+    for budget, words in (("", "This field is required."), ("3", "The cap is already reached: raise it.")):
+        refused = client.post(resume, {"budget": budget})
+        assert (refused.status_code, refused.context["form"].errors["budget"]) == (400, [words])
+    assert client.post(resume, {"budget": "9"}).status_code == 302
+    run.refresh_from_db()
+    assert (run.status, run.budget_amount) == (RunStatus.RUNNING, 9)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_answers_are_listed_for_all_and_read_by_those_who_may() -> None:
+    _, run = evaluated_pilot(n=3)
+    team = Team.objects.get()
+    reader = session(make.member(team, role=TeamRole.VIEWER))
+    other = session(make.member(team, role=TeamRole.MANAGER, may_read_content=False))
+    answers, answer = reverse("pilots:answers", args=[run.pk]), reverse("pilots:answer", args=[run.pk, 1])
+    assert [client.get(answers).status_code for client in (reader, other)] == [200, 200]
+    assert answer in reader.get(answers).content.decode()
+    assert answer not in other.get(answers).content.decode()
+    assert other.get(answer).status_code == 403
+    page = reader.get(answer).content.decode()
+    sample = run.sample_set.members.get(position=1).sample  # type: ignore[union-attr]
+    assert sample.content.request["messages"][0]["content"] in page
+    for text in CompletionContent.objects.filter(completion__sample=sample).values_list("text", flat=True):
+        assert text
+        assert text in page
+    assert reader.get(reverse("pilots:answer", args=[run.pk, 99])).status_code == 404
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_ended_run_shows_its_verdict_and_both_arms() -> None:
+    _, run = evaluated_pilot(n=4)
+    page = session(make.member(Team.objects.get())).get(reverse("pilots:run", args=[run.pk]))
+    assert page.context["progress"].done == 8
+    assert [row.metric for row in page.context["criteria"]] == ["answered"]
+    assert {role: arm.succeeded for role, arm in page.context["arms"].items()} == {"incumbent": 4, "candidate": 4}
