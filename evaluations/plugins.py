@@ -7,6 +7,7 @@ Public surface: ``Registry``. A plugin is a value that satisfies the Protocol of
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from importlib.metadata import entry_points
@@ -48,9 +49,9 @@ class Registry(Generic[P]):
 
     def _installed(self) -> Iterator[P]:
         allowed = os.environ.get("PILOTS_PLUGINS")
-        names = None if allowed is None else {name.strip() for name in allowed.split(",")}
+        names = None if allowed is None else {_canonical(name) for name in allowed.split(",")}
         for entry_point in entry_points(group=self.group):
-            if names is None or (entry_point.dist is not None and entry_point.dist.name in names):
+            if names is None or (entry_point.dist is not None and _canonical(entry_point.dist.name) in names):
                 loaded = entry_point.load()
                 yield loaded() if isinstance(loaded, type) else loaded
 
@@ -66,3 +67,8 @@ class Registry(Generic[P]):
 
     def __iter__(self) -> Iterator[P]:
         return iter(self._by_key.values())
+
+
+def _canonical(distribution: str) -> str:
+    """One spelling of a distribution's name (packaging.python.org, "Name normalization")."""
+    return re.sub(r"[-_.]+", "-", distribution.strip()).lower()

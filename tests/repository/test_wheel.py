@@ -17,6 +17,8 @@ from typing import Any
 
 import pytest
 
+from tests.repository.wheels import build_wheel, unpack
+
 ROOT = Path(__file__).resolve().parents[2]
 HOST = Path(__file__).resolve().parent / "host"
 HTMX = "pilots/static/pilots/vendor/htmx-2.min.js"
@@ -51,12 +53,7 @@ class Proof:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("wheel")
-    build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder)]
-    done = subprocess.run(build, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    [built] = folder.iterdir()
-    return built
+    return build_wheel(ROOT, tmp_path_factory.mktemp("wheel"))
 
 
 @pytest.fixture(scope="module")
@@ -72,9 +69,7 @@ def prove(wheel: Path, host: Host) -> Proof:
     shutil.copytree(HOST, host.folder, dirs_exist_ok=True)
     for name in ("own", "control"):
         (host.data / name).mkdir(parents=True)
-    # What an installer does with a wheel of pure Python that has no scripts.
-    with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(host.folder / "installed")
+    unpack(wheel, host.folder / "installed")
     visit = subprocess.run(**host.command(str(host.folder / "visit.py")), capture_output=True, text=True)
     assert visit.returncode == 0, visit.stderr
     return Proof(host, json.loads(visit.stdout), *work(host))

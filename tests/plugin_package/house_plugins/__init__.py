@@ -1,0 +1,1 @@
+"""A scorer, a provider, a reader and an exporter of somebody else."""
