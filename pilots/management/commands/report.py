@@ -7,6 +7,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from evaluations.management.base import PilotsCommand
+from evaluations.services.errors import Refused
 from pilots.management.filters import add_filter_arguments
 from pilots.management.report_text import TEXTS
 from pilots.selectors.filters import ReportFilters
@@ -18,11 +19,13 @@ class Command(PilotsCommand):
     name = "report"
 
     def arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("report", choices=sorted(REPORTS), metavar="NAME", help=", ".join(sorted(REPORTS)))
+        parser.add_argument("report", metavar="NAME", help=", ".join(sorted(REPORTS)))
         add_filter_arguments(parser)
 
     def run(self, **options: Any) -> tuple[Any, bool]:
         self.report = options["report"]
+        if self.report not in REPORTS:
+            raise Refused(f"there is no report {self.report!r}; there are {', '.join(sorted(REPORTS))}")
         filters = ReportFilters.parse(options, now=self.now)
         return REPORTS[self.report](filters).to_document(), True
 

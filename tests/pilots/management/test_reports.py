@@ -139,14 +139,15 @@ def test_the_portfolio_says_where_every_pilot_stands(capsys: pytest.CaptureFixtu
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["--by", "colour"], "by: 'colour' is not one of team, vendor"),
-        (["--as-of", "soon"], "as_of: 'soon' is not a date"),
-        (["--days", "x"], "days: 'x' is not a whole number"),
+        (["retention", "--by", "colour"], "by: 'colour' is not one of team, vendor"),
+        (["retention", "--as-of", "soon"], "as_of: 'soon' is not a date"),
+        (["retention", "--days", "x"], "days: 'x' is not a whole number"),
+        (["weather"], "there is no report 'weather'; there are "),
     ],
 )
 def test_a_bad_filter_is_one_line_and_exit_code_2(
     arguments: list[str], line: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code, out, err = run(capsys, "report", "retention", "--json", *arguments)
+    code, out, err = run(capsys, "report", *arguments, "--json")
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert err.startswith(line)
