@@ -1,3 +1,5 @@
+"""The engine as a Django app."""
+
 from django.apps import AppConfig
 
 

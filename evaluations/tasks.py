@@ -62,7 +62,7 @@ def settle_run(run_id: int) -> None:
 def sweep() -> None:
     """The safety net under every lost message: hints again for whatever is due and in nobody's hands."""
     from evaluations.models import Chunk
-    from evaluations.services.ledger import claimable
+    from evaluations.services.leases import claimable
     from evaluations.services.work import open_runs
 
     now = timezone.now()

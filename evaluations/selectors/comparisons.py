@@ -13,15 +13,9 @@ from typing import Any
 from evaluations.enums import GATES, CriterionRole, Decision, Looks, Verdict
 from evaluations.models import ReplayRun
 from evaluations.scorers.registry import SCORERS
-from evaluations.selectors.criteria import (
-    QUANTILES,
-    Criterion,
-    Reading,
-    read_failure_rate,
-    read_ratio,
-    read_score,
-)
+from evaluations.selectors.criteria import Criterion, Reading, read_failure_rate, read_score
 from evaluations.selectors.evidence import Evidence
+from evaluations.selectors.ratio_criteria import QUANTILES, read_ratio
 from evaluations.selectors.sentences import sentence_for
 from evaluations.statistics.noninferiority import overall_decision
 

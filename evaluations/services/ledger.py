@@ -1,7 +1,7 @@
-"""The database side of a replay: chunks claimed by lease, intents before calls, results after them, money exact.
+"""The engine's ledger in the database: intents before calls, results after them, money exact.
 
-Public surface: ``Claim``, ``claim_chunk``, ``release``, ``DatabaseLedger``, ``load_work``, ``record_recorded_answers``.
-Every state change is one conditional UPDATE: whoever lost the lease changes nothing but the record of what was paid.
+Public surface: ``DatabaseLedger``, ``close_thread_connections``. Whoever lost the lease changes nothing but the record
+of what was paid.
 """
 
 from __future__ import annotations
@@ -9,159 +9,25 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
-from typing import Any
 
 from django.db import InterfaceError, OperationalError, close_old_connections, connection, transaction
-from django.db.models import Count, Q
 from django.utils import timezone
 
 from evaluations.conf import setting
-from evaluations.enums import STOPS_ARM, AttemptState, ChunkState, CostState, Outcome, Purpose, RunStatus
-from evaluations.models import (
-    Attempt,
-    Chunk,
-    Completion,
-    CompletionContent,
-    Endpoint,
-    ReplayRun,
-    RunArm,
-    Sample,
-    SampleContent,
-    SampleSetMember,
-)
+from evaluations.enums import AttemptState, ChunkState, CostState, Outcome, Purpose, RunStatus
+from evaluations.models import Attempt, Chunk, Endpoint, ReplayRun, RunArm
 from evaluations.pricing import PriceRow, cost_of, price_in_force, reservation, total_input
-from evaluations.providers.base import CompletionRequest, CompletionResult, Usage
-from evaluations.providers.recorded import result_from_recording
-from evaluations.replay.engine import Answer, Intent, Settlement, Work
+from evaluations.providers.base import CompletionResult
+from evaluations.replay.engine import Answer, Intent, Settlement
+from evaluations.services.answers import completion_row, write_completions
 from evaluations.services.budget import reserve, settle
 from evaluations.services.consent import consent_for
-from evaluations.services.requests import adapted
+from evaluations.services.leases import Claim, renew
 
 # A database that restarts is back within seconds; paid answers are worth waiting for it.
 _RETRY_DELAYS_SECONDS = (0.2, 0.5, 1, 2, 4, 8, 15)
-_LOAD_SLICE = 500
-# Ends of a call that say nothing about the sample: they do not use up its retries.
-_NO_FAILURE = frozenset({Outcome.RATE_LIMITED, *STOPS_ARM})
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """A chunk that is ours until its lease runs out."""
-
-    chunk: Chunk
-    arm: RunArm
-    run: ReplayRun
-    owner: str
-
-
-def lease_until(now: datetime) -> datetime:
-    return now + timedelta(seconds=setting("LEASE_SECONDS"))
-
-
-def claimable(now: datetime) -> Q:
-    """Chunks that anybody may take: pending, not leased, not waiting, of a run and an arm that go on."""
-    return (
-        Q(state=ChunkState.PENDING)
-        & (Q(lease_expires_at__isnull=True) | Q(lease_expires_at__lte=now))
-        & (Q(not_before__isnull=True) | Q(not_before__lte=now))
-        & Q(arm__stopped_outcome="")
-        & Q(arm__run__status__in=[RunStatus.PENDING, RunStatus.RUNNING])
-    )
-
-
-def claim_chunk(*, owner: str, now: datetime, run: ReplayRun | None = None) -> Claim | None:
-    """Take one chunk by compare-and-set: of ``run``, or of the run with the fewest workers. None: no work."""
-    waiting = Chunk.objects.filter(claimable(now))
-    if run is not None:
-        waiting = waiting.filter(arm__run=run)
-    busy = dict(
-        Chunk.objects.filter(state=ChunkState.PENDING, lease_expires_at__gt=now)
-        .values_list("arm_id")
-        .annotate(workers=Count("id"))
-    )
-    # Fewest workers first: runs share fairly, and so do a run's two arms.
-    first_of_arm: dict[int, tuple[int, str]] = {}
-    for pk, arm_id, previous in waiting.order_by("id").values_list("id", "arm_id", "lease_owner")[:2000]:
-        first_of_arm.setdefault(arm_id, (pk, previous))
-    for arm_id in sorted(first_of_arm, key=lambda arm_id: (busy.get(arm_id, 0), first_of_arm[arm_id][0])):
-        pk, previous = first_of_arm[arm_id]
-        with transaction.atomic():
-            taken = Chunk.objects.filter(claimable(now), pk=pk, lease_owner=previous).update(
-                lease_owner=owner, lease_expires_at=lease_until(now)
-            )
-            if not taken:
-                continue
-            if previous:
-                # The former owner died or stalled. What it had sent may have been billed: its money stays reserved.
-                Attempt.objects.filter(arm_id=arm_id, state=AttemptState.SENT, lease_owner=previous).update(
-                    state=AttemptState.ABANDONED
-                )
-            ReplayRun.objects.filter(arms=arm_id, status=RunStatus.PENDING).update(
-                status=RunStatus.RUNNING, started_at=now, progressed_at=now
-            )
-        chunk = Chunk.objects.select_related(
-            "arm__run__plan_version__plan__workload__team", "arm__endpoint__model__vendor", "arm__model"
-        ).get(pk=pk)
-        return Claim(chunk=chunk, arm=chunk.arm, run=chunk.arm.run, owner=owner)
-    return None
-
-
-def release(claim: Claim, *, done: bool, not_before: datetime | None = None) -> bool:
-    """Give the chunk back, finished or not; False if it was no longer ours."""
-    return bool(
-        Chunk.objects.filter(pk=claim.chunk.pk, lease_owner=claim.owner, state=ChunkState.PENDING).update(
-            state=ChunkState.DONE if done else ChunkState.PENDING,
-            # An unfinished chunk keeps its last owner's name: the next one settles what that owner left open.
-            lease_owner=claim.owner,
-            lease_expires_at=None,
-            not_before=not_before,
-        )
-    )
-
-
-def _open_members(claim: Claim) -> list[SampleSetMember]:
-    """The chunk's members that this arm has not answered yet, in order."""
-    chunk = claim.chunk
-    answered = Completion.objects.filter(
-        arm=claim.arm, repeat=chunk.repeat, position__gte=chunk.start, position__lt=chunk.stop
-    ).values("position")
-    return list(
-        SampleSetMember.objects.filter(
-            sample_set=claim.run.sample_set, position__gte=chunk.start, position__lt=chunk.stop
-        )
-        .exclude(position__in=answered)
-        .order_by("position")
-    )
-
-
-def load_work(claim: Claim) -> list[Work]:
-    """What is left of the chunk, with the requests as this arm sends them."""
-    members = _open_members(claim)
-    sent: dict[int, tuple[int, int]] = {}
-    earlier = Attempt.objects.filter(
-        arm=claim.arm, repeat=claim.chunk.repeat, sample_id__in=[member.sample_id for member in members]
-    )
-    for sample_id, outcome in earlier.values_list("sample_id", "outcome"):
-        calls, failures = sent.get(sample_id or 0, (0, 0))
-        sent[sample_id or 0] = calls + 1, failures + (outcome not in _NO_FAILURE)
-    works: list[Work] = []
-    for first in range(0, len(members), _LOAD_SLICE):
-        part = members[first : first + _LOAD_SLICE]
-        contents = SampleContent.objects.in_bulk([member.sample_id for member in part])
-        works += [
-            Work(
-                sample_id=member.sample_id,
-                position=member.position,
-                repeat=claim.chunk.repeat,
-                request=CompletionRequest(adapted(contents[member.sample_id].request or {}, claim.arm.request)),
-                attempts=sent.get(member.sample_id, (0, 0))[0],
-                failures=sent.get(member.sample_id, (0, 0))[1],
-            )
-            for member in part
-        ]
-    return works
 
 
 @dataclass
@@ -172,7 +38,6 @@ class DatabaseLedger:
     endpoint: Endpoint
     prices: Sequence[PriceRow]
     clock: Callable[[], datetime] = timezone.now
-    on_commit: Callable[[], None] = lambda: None
     _open: dict[tuple[int, int], Attempt] = field(default_factory=dict)  # by sample and number
 
     def workers_on_endpoint(self) -> int:
@@ -219,9 +84,7 @@ class DatabaseLedger:
 
     def _commit(self, intents: Sequence[Intent], settlements: Sequence[Settlement]) -> Sequence[Answer]:
         now = self.clock()
-        ours = Chunk.objects.filter(
-            pk=self.claim.chunk.pk, lease_owner=self.claim.owner, state=ChunkState.PENDING
-        ).update(lease_expires_at=lease_until(now))
+        ours = renew(self.claim, now=now)
         if settlements:
             self._settle(settlements, now=now, fenced=not ours)
         if not intents:
@@ -419,141 +282,6 @@ def _earlier_costs(arm: RunArm, intents: Sequence[Intent]) -> dict[tuple[int, in
             total, known = totals.get(key, (Decimal(0), True))
             totals[key] = (total + (amount or 0), known and amount is not None)
     return totals
-
-
-def completion_row(
-    *,
-    arm: RunArm,
-    sample_id: int,
-    repeat: int,
-    position: int,
-    result: CompletionResult,
-    attempts: int,
-    cost: Decimal | None,
-    finished_at: datetime,
-) -> Completion:
-    usage: Usage = result.usage
-    return Completion(
-        arm=arm,
-        sample_id=sample_id,
-        repeat=repeat,
-        position=position,
-        outcome=result.outcome,
-        finish_reason=result.finish_reason or "",
-        vendor_finish_reason=(result.vendor_finish_reason or "")[:60],
-        served_model=(result.served_model or "")[:200],
-        error=storable(result.error or "")[:400],
-        attempts=attempts,
-        latency_ms=None if result.timing is None else result.timing.latency_ms,
-        ttft_ms=None if result.timing is None else result.timing.ttft_ms,
-        input_uncached_tokens=usage.input_uncached,
-        cache_read_tokens=usage.cache_read,
-        cache_write_tokens=usage.cache_write,
-        output_total_tokens=usage.output_total,
-        output_visible_tokens=usage.output_visible,
-        reasoning_tokens=usage.reasoning,
-        cost_amount=cost,
-        finished_at=finished_at,
-    )
-
-
-def storable(value: Any) -> Any:
-    """Text as every database takes it: NUL and lone surrogates in escaped form, nothing lost."""
-    if isinstance(value, str):
-        if "\x00" in value:
-            value = value.replace("\x00", "\\u0000")
-        return value.encode("utf-8", "backslashreplace").decode()
-    if isinstance(value, dict):
-        return {storable(key): storable(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [storable(item) for item in value]
-    return value
-
-
-def write_completions(rows: Sequence[tuple[Completion, CompletionResult]]) -> int:
-    """Insert answers that are not there yet, with their content; returns how many were new."""
-    if not rows:
-        return 0
-    arm_id, repeat = rows[0][0].arm_id, rows[0][0].repeat
-    sample_ids = [completion.sample_id for completion, _ in rows]
-    already = set(
-        Completion.objects.filter(arm_id=arm_id, repeat=repeat, sample_id__in=sample_ids).values_list(
-            "sample_id", flat=True
-        )
-    )
-    fresh = [(completion, result) for completion, result in rows if completion.sample_id not in already]
-    Completion.objects.bulk_create([completion for completion, _ in fresh])
-    CompletionContent.objects.bulk_create(
-        [
-            CompletionContent(
-                completion=completion,
-                text=None if result.text is None else storable(result.text),
-                message=None if result.message is None else storable(result.message),
-            )
-            for completion, result in fresh
-            if result.text is not None or result.message is not None
-        ]
-    )
-    return len(fresh)
-
-
-def record_recorded_answers(claim: Claim, prices: Sequence[PriceRow], *, now: datetime) -> None:
-    """The recorded arm: production's own answers become completions, priced on the day they were given."""
-    team = claim.run.plan_version.plan.workload.team
-    members = _open_members(claim)
-    for first in range(0, len(members), _LOAD_SLICE):
-        part = members[first : first + _LOAD_SLICE]
-        samples = {
-            sample.pk: sample
-            for sample in Sample.objects.filter(pk__in=[member.sample_id for member in part]).select_related(
-                "recorded__content"
-            )
-        }
-        rows = []
-        for member in part:
-            sample = samples[member.sample_id]
-            recorded = getattr(sample, "recorded", None)
-            content = getattr(recorded, "content", None)
-            result = (
-                CompletionResult(outcome=Outcome.MISSING)
-                if recorded is None or content is None
-                else result_from_recording(
-                    text=content.text,
-                    message=content.message,
-                    usage=recorded.usage,
-                    latency_ms=recorded.latency_ms,
-                    finish_reason=recorded.finish_reason or None,
-                    model=recorded.model_name or None,
-                )
-            )
-            price = price_in_force(
-                prices, on=(sample.occurred_at or now).date(), input_tokens=total_input(result.usage) or 0
-            )
-            row = completion_row(
-                arm=claim.arm,
-                sample_id=sample.pk,
-                repeat=claim.chunk.repeat,
-                position=member.position,
-                result=result,
-                attempts=0,
-                cost=None if result.outcome is Outcome.MISSING else cost_of(result.usage, price),
-                finished_at=now,
-            )
-            rows.append((row, result))
-        with transaction.atomic():
-            ours = Chunk.objects.filter(pk=claim.chunk.pk, lease_owner=claim.owner, state=ChunkState.PENDING).update(
-                lease_expires_at=lease_until(now)
-            )
-            if not ours:
-                return
-            settle(
-                run=claim.run,
-                team=team,
-                released=Decimal(0),
-                spent=Decimal(0),
-                done=write_completions(rows),
-                at=now,
-            )
 
 
 def close_thread_connections() -> None:

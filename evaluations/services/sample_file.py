@@ -23,8 +23,8 @@ from evaluations.capture.redaction import RedactionError, Redactor
 from evaluations.capture.registry import READERS, detect
 from evaluations.conf import data_dir
 from evaluations.plugins import PluginError
+from evaluations.services.answers import storable
 from evaluations.services.errors import Refused
-from evaluations.services.ledger import storable
 
 MAX_LABEL = 200  # characters of an id, a cluster
 _ENCODER = msgspec.json.Encoder()

@@ -20,15 +20,9 @@ from evaluations.providers.egress_policy import EgressPolicy
 from evaluations.providers.registry import PROVIDERS
 from evaluations.replay.engine import ChunkEnd, RetryRule, Work, run_chunk
 from evaluations.replay.pacing import Pace
-from evaluations.services.ledger import (
-    Claim,
-    DatabaseLedger,
-    claim_chunk,
-    close_thread_connections,
-    load_work,
-    record_recorded_answers,
-    release,
-)
+from evaluations.services.answers import give_up_on, record_recorded_answers
+from evaluations.services.leases import Claim, claim_chunk, load_work, release
+from evaluations.services.ledger import DatabaseLedger, close_thread_connections
 from evaluations.services.replays import end_run, prices_of, settle_run
 
 Stop = Callable[[], bool]
@@ -70,6 +64,10 @@ def _call(claim: Claim, stopping: Stop) -> None:
         _stop_arm(claim, Outcome.AUTH, str(error))
         return
     works = load_work(claim)
+    hopeless = [work for work in works if work.failures >= setting("MAX_ATTEMPTS")]
+    if hopeless:
+        give_up_on(claim, hopeless, now=timezone.now())
+        works = [work for work in works if work.failures < setting("MAX_ATTEMPTS")]
     end = asyncio.run(_replay(claim, config, endpoint, works, stopping)) if works else ChunkEnd.DONE
     release(claim, done=end is ChunkEnd.DONE)
     if end is ChunkEnd.BUDGET:

@@ -15,7 +15,7 @@ from evaluations.models import Attempt, AuditEvent, Chunk, Completion, DataAgree
 from evaluations.selectors.progress import run_document, run_progress
 from evaluations.services import audit
 from evaluations.services.errors import Conflict, Refused
-from evaluations.services.ledger import claim_chunk
+from evaluations.services.leases import claim_chunk
 from evaluations.services.replays import cancel_run, create_run, resume_run, settle_run
 from evaluations.services.work import new_owner, work_once
 from evaluations.signals import replay_run_finished
@@ -269,6 +269,30 @@ def test_the_work_of_a_lost_worker_is_taken_over_and_what_it_sent_stays_on_the_l
     again = Attempt.objects.get(arm=lost.arm, sample=sample, number=2)
     assert again.state is AttemptState.SETTLED
     assert run.reserved_amount == Decimal("0.001")
+
+
+def test_a_sample_that_takes_its_worker_down_is_given_up_after_four_lost_calls(simulated) -> None:
+    run = start(ready_plan(simulated.url, n=10))
+    arm = run.arms.get(role="candidate")
+    sample = run.sample_set.members.first().sample
+    Attempt.objects.bulk_create(
+        Attempt(
+            run=run,
+            arm=arm,
+            sample=sample,
+            endpoint=arm.endpoint,
+            number=number,
+            state=AttemptState.ABANDONED,
+            sent_at=timezone.now(),
+        )
+        for number in range(1, 5)
+    )
+    run = work(run)
+    given_up = Completion.objects.get(arm=arm, sample=sample)
+    assert (run.status, run.done) == (RunStatus.FINISHED, 20)
+    assert (given_up.outcome, given_up.attempts) == (Outcome.HARNESS_ERROR, 4)
+    assert run.comparisons.get().document["missing"] == 1
+    assert simulated.bill()["requests"] == 19
 
 
 def test_a_leased_chunk_is_nobody_else_s(simulated) -> None:

@@ -1,0 +1,186 @@
+"""Criteria of a ratio: cost and latency of the candidate against the incumbent, read from evidence.
+
+Public surface: ``read_ratio``, ``QUANTILES``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from evaluations.enums import Looks, Verdict
+from evaluations.selectors.criteria import MISSING_SHARE, Criterion, Pairs, Reading, paired_values
+from evaluations.selectors.evidence import ArmEvidence, Evidence
+from evaluations.statistics.noninferiority import ratio_verdict
+from evaluations.statistics.quantiles import paired_quantile_ratio
+from evaluations.statistics.ratios import ratio_of_totals
+from evaluations.statistics.sequential import asymptotic_cs
+
+# STATISTICS: a p95 gate needs 200 calls, any cost sequence 100 units, a Fieller interval 30.
+MINIMUM_FOR_QUANTILE = 200
+MINIMUM_FOR_SEQUENCE = 100
+MINIMUM_FOR_RATIO = 30
+
+
+def read_ratio(
+    evidence: Evidence, criterion: Criterion, *, looks: Looks, alpha: float, successes: str | None, t_star: float
+) -> Reading:
+    """Cost or latency of the candidate against the incumbent, same samples; lower is better.
+
+    ``successes`` is the metric that says which answers solved their task, for cost per success.
+    """
+    if criterion.max_ratio is None:
+        raise ValueError(f"{criterion.metric} has no max_ratio")
+    if criterion.metric in QUANTILES:
+        return _read_quantile(evidence, criterion, alpha=alpha)
+    pairs = paired_values(evidence, lambda arm: arm.cost)
+    n = len(pairs.places)
+    if n == 0 or pairs.missing > MISSING_SHARE * evidence.n:
+        reason = "no_pairs" if evidence.n == 0 else "cost_unknown"
+        return Reading(n=n, missing=pairs.missing, verdict=Verdict.NOT_COMPUTABLE, reason=reason)
+    incumbent, candidate = pairs.incumbent, pairs.candidate
+    if criterion.metric == "cost_per_success":
+        return _read_cost_per_success(evidence, pairs, criterion, successes=successes, alpha=alpha)
+    if math.fsum(incumbent) <= 0:
+        return Reading(n=n, missing=pairs.missing, verdict=Verdict.NOT_COMPUTABLE, reason="incumbent_costs_nothing")
+    common = {
+        "n": n,
+        "incumbent": math.fsum(incumbent) / n,
+        "candidate": math.fsum(candidate) / n,
+        "difference": (math.fsum(candidate) - math.fsum(incumbent)) / n,
+        "ratio": math.fsum(candidate) / math.fsum(incumbent),
+        "missing": pairs.missing,
+    }
+    if looks is Looks.ONE_LOOK:
+        if n < MINIMUM_FOR_RATIO:
+            return Reading(**common, method="fieller", reason="too_few")  # type: ignore[arg-type]
+        fieller = ratio_of_totals(candidate, incumbent, alpha)
+        word = ratio_verdict(fieller.lower, fieller.upper, criterion.max_ratio)
+        return Reading(
+            **common,  # type: ignore[arg-type]
+            lower=fieller.lower,
+            upper=fieller.upper,
+            method="fieller",
+            verdict=word.verdict,
+            reason="wide" if word.verdict is Verdict.INCONCLUSIVE else None,
+            measurably_lower=bool(word.measurably_lower),
+            beyond_margin=bool(word.beyond_margin),
+        )
+    return _read_cost_sequence(pairs, criterion, common, alpha=alpha, t_star=t_star)
+
+
+def _read_cost_sequence(
+    pairs: Pairs, criterion: Criterion, common: dict[str, float], *, alpha: float, t_star: float
+) -> Reading:
+    """At every look: the asymptotic sequence on candidate - r x incumbent, shown as a ratio."""
+    n, r = len(pairs.places), criterion.max_ratio or 1.0
+    if n < MINIMUM_FOR_SEQUENCE:
+        return Reading(**common, method="asymptotic_cs", reason="too_few")  # type: ignore[arg-type]
+
+    def limits(ratio: float) -> tuple[float, float]:
+        values = [b - ratio * a for a, b in zip(pairs.incumbent, pairs.candidate, strict=True)]
+        mean = math.fsum(values) / n
+        sd = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1))
+        sequence = asymptotic_cs(n=n, mean=mean, sd=sd, alpha=alpha, t_star=t_star)
+        return (
+            -math.inf if sequence.lower is None else sequence.lower,
+            math.inf if sequence.upper is None else sequence.upper,
+        )
+
+    low_r, high_r = limits(r)
+    low_1, high_1 = limits(min(r, 1.0))
+    if high_1 < 0:
+        word = Verdict.BETTER
+    elif high_r < 0:
+        word = Verdict.NON_INFERIOR
+    elif low_1 > 0:
+        word = Verdict.WORSE
+    else:
+        word = Verdict.INCONCLUSIVE
+    base = common["incumbent"] or 1.0
+    return Reading(
+        **common,  # type: ignore[arg-type]
+        lower=None if low_r == -math.inf else r + low_r / base,
+        upper=None if high_r == math.inf else r + high_r / base,
+        method="asymptotic_cs",
+        verdict=word,
+        reason="wide" if word is Verdict.INCONCLUSIVE else None,
+    )
+
+
+def _read_cost_per_success(
+    evidence: Evidence, pairs: Pairs, criterion: Criterion, *, successes: str | None, alpha: float
+) -> Reading:
+    """Errors cost and solve nothing: money over solved tasks, by a paired bootstrap of whole samples."""
+    import numpy as np
+
+    def solved(arm: ArmEvidence) -> list[float]:
+        if successes is not None:
+            return [arm.scores[successes][i] or 0.0 for i in pairs.places]
+        return [1.0 - (arm.failure[i] or 0.0) for i in pairs.places]
+
+    n = len(pairs.places)
+    columns = np.array([pairs.candidate, solved(evidence.candidate), pairs.incumbent, solved(evidence.incumbent)])
+    total = columns.sum(axis=1)
+    if total[1] <= 0 or total[3] <= 0 or total[2] <= 0:
+        return Reading(n=n, missing=pairs.missing, verdict=Verdict.NOT_COMPUTABLE, reason="no_success")
+    candidate, incumbent = float(total[0] / total[1]), float(total[2] / total[3])
+    lower = upper = None
+    if n >= MINIMUM_FOR_RATIO:
+        generator = np.random.default_rng(0)
+        ratios = []
+        for _ in range(2000):
+            drawn = columns[:, generator.integers(0, n, n)].sum(axis=1)
+            if drawn[1] > 0 and drawn[2] > 0 and drawn[3] > 0:
+                ratios.append(drawn[0] / drawn[1] * drawn[3] / drawn[2])
+        lower, upper = (float(limit) for limit in np.quantile(ratios, [alpha / 2, 1 - alpha / 2]))
+    word = ratio_verdict(lower, upper, criterion.max_ratio or 1.0)
+    return Reading(
+        n=n,
+        incumbent=incumbent,
+        candidate=candidate,
+        difference=candidate - incumbent,
+        ratio=candidate / incumbent,
+        lower=lower,
+        upper=upper,
+        method="paired_bootstrap",
+        missing=pairs.missing,
+        verdict=word.verdict,
+        reason=None if word.verdict is not Verdict.INCONCLUSIVE else "wide" if lower is not None else "too_few",
+    )
+
+
+QUANTILES: dict[str, tuple[Callable[[ArmEvidence], list[float | None]], float]] = {
+    "latency_p50_ms": (lambda arm: arm.latency_ms, 0.5),
+    "latency_p95_ms": (lambda arm: arm.latency_ms, 0.95),
+    "ttft_p95_ms": (lambda arm: arm.ttft_ms, 0.95),
+}
+
+
+def _read_quantile(evidence: Evidence, criterion: Criterion, *, alpha: float) -> Reading:
+    """A latency percentile: failures rank last, pairs are resampled together."""
+    values, q = QUANTILES[criterion.metric]
+    pairs = paired_values(evidence, values)
+    n = len(pairs.places)
+    if n == 0:
+        reason = "no_pairs" if evidence.n == 0 else "not_measured"
+        return Reading(n=0, missing=pairs.missing, verdict=Verdict.NOT_COMPUTABLE, reason=reason)
+    read = paired_quantile_ratio(pairs.incumbent, pairs.candidate, q, alpha=alpha)
+    word = ratio_verdict(read.lower, read.upper, criterion.max_ratio or 1.0)
+    few = n < MINIMUM_FOR_QUANTILE
+    difference = None if read.candidate is None or read.incumbent is None else read.candidate - read.incumbent
+    decided = Verdict.INCONCLUSIVE if few else word.verdict
+    return Reading(
+        n=n,
+        incumbent=read.incumbent,
+        candidate=read.candidate,
+        difference=difference,
+        ratio=read.ratio,
+        lower=read.lower,
+        upper=read.upper,
+        method="paired_bootstrap",
+        missing=pairs.missing,
+        verdict=decided,
+        reason=None if decided is not Verdict.INCONCLUSIVE else "too_few" if few else "wide",
+        measurably_lower=bool(word.measurably_lower),
+    )
