@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +29,13 @@ def _secret_key() -> str:
     if configured:
         return configured
     path = DATA_DIR / "secret_key"
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_text()
-    with os.fdopen(descriptor, "w") as file:
-        key = secrets.token_urlsafe(64)
-        file.write(key)
-        return key
+    if not path.exists():
+        # Linked in when it is whole: processes that start together must agree. Temporary files have mode 600.
+        with tempfile.NamedTemporaryFile("w", dir=DATA_DIR) as file, contextlib.suppress(FileExistsError):
+            file.write(secrets.token_urlsafe(64))
+            file.flush()
+            os.link(file.name, path)
+    return path.read_text()
 
 
 SECRET_KEY = _secret_key()
@@ -136,7 +137,8 @@ TIME_ZONE = "UTC"
 
 STATIC_URL = "static/"
 STATIC_ROOT = DATA_DIR / "static"
-STATIC_ROOT.mkdir(exist_ok=True)  # served from where the apps keep them; filled by collectstatic only for another server
+# Served from where the apps keep them; filled by collectstatic only for another server.
+STATIC_ROOT.mkdir(exist_ok=True)
 # In the wheel htmx is a file of ours (hatch_build.py); here it comes from the package itself.
 STATICFILES_DIRS = [("pilots/vendor", Path(django_htmx.__file__).parent / "static" / "django_htmx")]
 WHITENOISE_USE_FINDERS = True

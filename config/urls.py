@@ -1,3 +1,5 @@
+"""The pages at the root, the admin beside them."""
+
 from django.contrib import admin
 from django.urls import include, path
 

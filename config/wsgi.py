@@ -1,3 +1,5 @@
+"""For a WSGI server: ``config.wsgi:application``."""
+
 import os
 
 from django.core.wsgi import get_wsgi_application

@@ -1,3 +1,5 @@
+"""The storey above as a Django app."""
+
 from django.apps import AppConfig
 
 
