@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
-from django.urls import URLPattern, URLResolver, path
+from django.urls import URLPattern, URLResolver, path, register_converter
 
 from pilots.views import exports, home, opening, pilot, planning, record, records, reports, runs, session
+
+
+class PilotSlug:
+    """The shape of a pilot's slug; anything else names no page."""
+
+    regex = "[A-Za-z0-9][A-Za-z0-9._-]{0,79}"
+
+    def to_python(self, value: str) -> str:
+        return value
+
+    def to_url(self, value: str) -> str:
+        return value
+
+
+register_converter(PilotSlug, "pilot_slug")
 
 app_name = "pilots"
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -15,14 +30,14 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("jump/", home.jump, name="jump"),
     path("pilots/", home.pilots, name="list"),
     path("pilots/open/", opening.open_pilot, name="open"),
-    path("pilots/<str:slug>/", pilot.overview, name="pilot"),
-    path("pilots/<str:slug>/timeline/", pilot.timeline, name="timeline"),
-    path("pilots/<str:slug>/evidence/", pilot.evidence, name="evidence"),
-    path("pilots/<str:slug>/periods/", pilot.periods, name="periods"),
-    path("pilots/<str:slug>/replays/", pilot.replays, name="replays"),
-    path("pilots/<str:slug>/replays/start/", planning.replay, name="start-replay"),
-    path("pilots/<str:slug>/plan/freeze/", planning.freeze, name="freeze"),
-    path("pilots/<str:slug>/record/<slug:kind>/", record.record, name="record"),
+    path("pilots/<pilot_slug:slug>/", pilot.overview, name="pilot"),
+    path("pilots/<pilot_slug:slug>/timeline/", pilot.timeline, name="timeline"),
+    path("pilots/<pilot_slug:slug>/evidence/", pilot.evidence, name="evidence"),
+    path("pilots/<pilot_slug:slug>/periods/", pilot.periods, name="periods"),
+    path("pilots/<pilot_slug:slug>/replays/", pilot.replays, name="replays"),
+    path("pilots/<pilot_slug:slug>/replays/start/", planning.replay, name="start-replay"),
+    path("pilots/<pilot_slug:slug>/plan/freeze/", planning.freeze, name="freeze"),
+    path("pilots/<pilot_slug:slug>/record/<slug:kind>/", record.record, name="record"),
     path("runs/<int:pk>/", runs.run, name="run"),
     path("runs/<int:pk>/progress/", runs.progress, name="progress"),
     path("runs/<int:pk>/cancel/", runs.cancel, name="cancel"),

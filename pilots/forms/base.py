@@ -59,6 +59,10 @@ class AttachmentsMixin(forms.Form):
             self.fields[f"reference_{row}"] = forms.CharField(max_length=1000, required=False, label="Reference")
 
     def attachment_rows(self) -> list[tuple[forms.BoundField, forms.BoundField]]:
+        """Kind and reference of each row; a refusal of the attachments is said at the first."""
+        if self.errors.get("attachments"):
+            described = {"aria-invalid": "true", "aria-describedby": "attachments-help attachments-error"}
+            self.fields["reference_0"].widget.attrs |= described
         return [(self[f"kind_{row}"], self[f"reference_{row}"]) for row in range(ATTACHMENT_ROWS)]
 
     def clean(self) -> dict[str, Any]:

@@ -173,12 +173,12 @@ def metric_label(metric: str) -> str:
 
 @register.filter
 def as_points(margin: str) -> str:
-    return f"{Decimal(margin) * 100:g}"
+    return f"{(Decimal(margin) * 100).normalize():f}"
 
 
 @register.filter
 def as_percent(ratio: str) -> str:
-    return f"{Decimal(ratio) * 100:g} %"
+    return f"{(Decimal(ratio) * 100).normalize():f} %"
 
 
 @register.filter

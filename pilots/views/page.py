@@ -6,12 +6,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import wraps
 from typing import Any, cast
 from urllib.parse import urlencode
 
 from django.conf import global_settings, settings
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import User
+from django.core.exceptions import SuspiciousOperation
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
@@ -36,10 +38,20 @@ def sign_in_url() -> str:
 
 
 def door(*methods: str) -> Callable[[View], View]:
-    """For signed-in people only, for these methods only, never kept in a cache."""
+    """For signed-in people only, for these methods only, never kept in a cache.
+
+    A parameter that no database can keep is a bad request.
+    """
 
     def wrap(view: View) -> View:
-        return never_cache(login_required(require_http_methods(list(methods))(view), login_url=sign_in_url()))
+        @wraps(view)
+        def readable(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            given = [text for data in (request.GET, request.POST) for _, texts in data.lists() for text in texts]
+            if any("\x00" in str(text) for text in given):
+                raise SuspiciousOperation("NUL in a parameter")
+            return view(request, *args, **kwargs)
+
+        return never_cache(login_required(require_http_methods(list(methods))(readable)))
 
     return wrap
 

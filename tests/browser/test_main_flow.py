@@ -35,7 +35,7 @@ def test_from_sign_in_to_retention(evaluated: tuple[Pilot, ReplayRun], watched: 
     page.get_by_role("link", name="Pilots", exact=True).click()
     page.get_by_role("link", name="triage-to-new").click()
     page.get_by_role("link", name="Evidence", exact=True).click()
-    expect(page.get_by_role("region", name="Criteria").get_by_role("row")).to_have_count(2)
+    expect(page.get_by_role("region", name="Table of criteria").get_by_role("row")).to_have_count(2)
     decision = evaluated[1].decision.label
     expect(page.locator("main .chip", has_text=decision)).to_be_visible()
 
@@ -56,14 +56,15 @@ def test_from_sign_in_to_retention(evaluated: tuple[Pilot, ReplayRun], watched: 
     page.get_by_label("Reason").select_option("quality")
     page.get_by_role("button", name="Record rollback").click()
     expect(page.get_by_text("A rollback needs at least one attachment")).to_be_visible()
+    expect(page.get_by_label("Reference 1")).to_be_focused()
     page.get_by_label("Reference 1").fill("INC-20431")
     page.get_by_role("button", name="Record rollback").click()
     expect(page.get_by_role("status")).to_have_text("Rollback recorded.")
 
     page.get_by_role("link", name="Retention").click()
-    row = page.get_by_role("region", name="Periods").get_by_role("row").nth(1)
+    row = page.get_by_role("region", name="Table of periods").get_by_role("row").nth(1)
     expect(row.get_by_role("cell").filter(has_text="rolled back")).to_contain_text("quality")
-    expect(page.get_by_role("region", name="Reasons").get_by_role("row").nth(1)).to_contain_text("Quality")
+    expect(page.get_by_role("region", name="Table of reasons").get_by_role("row").nth(1)).to_contain_text("Quality")
 
     page.keyboard.press("/")
     page.get_by_label("Jump to a pilot").fill("triage")
