@@ -5,11 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Literal
 
-from evaluations.enums import CriterionRole, Decision, Looks, RunStatus, Verdict
-from evaluations.models import ReplayRun
+from django.db.models import Max, Min
+
+from evaluations.enums import ArmRole, CriterionRole, Decision, Looks, Outcome, RunStatus, Verdict
+from evaluations.models import Completion, ReplayRun
 from evaluations.selectors.comparisons import stored_comparisons
 from evaluations.selectors.sentences import REASONS, label_of
 from pilots.models import Pilot
@@ -62,6 +64,7 @@ class Reading:
     decision: Decision
     decision_reason: str  # ''
     currency: str  # of the criteria's money
+    recorded: tuple[date, date] | None  # days of the recorded answers that are the incumbent's arm; None: it was called
     criteria: tuple[CriterionRow, ...]
 
     def snapshot(self) -> dict[str, Any]:
@@ -102,8 +105,17 @@ def newest_reading(pilot: Pilot) -> Reading | None:
         decision=run.decision,
         decision_reason=run.decision_reason,
         currency=run.currency,
+        recorded=_recorded(run),
         criteria=criterion_rows(stored_comparisons(run)),
     )
+
+
+def _recorded(run: ReplayRun) -> tuple[date, date] | None:
+    answers = Completion.objects.filter(arm__run=run, arm__role=ArmRole.INCUMBENT, arm__endpoint=None)
+    days = answers.exclude(outcome=Outcome.MISSING).aggregate(
+        first=Min("sample__occurred_at"), last=Max("sample__occurred_at")
+    )
+    return (days["first"].date(), days["last"].date()) if days["first"] and days["last"] else None
 
 
 def criterion_rows(documents: Iterable[Mapping[str, Any]]) -> tuple[CriterionRow, ...]:

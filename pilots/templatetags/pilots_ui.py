@@ -7,11 +7,13 @@ from typing import Any
 from django import template
 from django.http import QueryDict
 from django.middleware.csrf import get_token
+from django.utils.text import slugify
 
 from evaluations.enums import Decision, RunStatus, Verdict
 from pilots import charts
 from pilots.enums import EventKind, PilotStatus, SpellStatus
 from pilots.exporters.registry import EXPORTERS
+from pilots.exporters.words import DEFINITIONS
 from pilots.selectors.evidence import CriterionRow
 from pilots.selectors.retention import SpellRow
 from pilots.templatetags.pilots_text import interval_text
@@ -35,6 +37,20 @@ STAGE_TONES = {
     PilotStatus.SWITCHED: "good",
     PilotStatus.ROLLED_BACK: "bad",
     PilotStatus.SUPERSEDED: "caution",
+    PilotStatus.ALONGSIDE: "caution",
+}
+TERMS = {
+    "95 % interval": "What the evidence does not rule out: of a hundred such intervals about 95 hold the truth.",
+    "Verdict": "Better, non-inferior (no more than the agreed loss worse), worse, inconclusive, or not computable.",
+    "Agreed limit": "The largest loss, or the cost or latency, that the owner accepted before the first call.",
+    "Difference": "Candidate against incumbent on the same samples; points are percentage points.",
+    "Hard cap": "No call is sent that could pass it.",
+    "At risk": DEFINITIONS["At risk"],
+    "Customers": "Teams with at least one period at risk; one team is one customer.",
+    "Still on the candidate": "Any end counts as having left; an upgrade inside the candidate's family goes on.",
+    "Not back on the incumbent": "Ends only with a return to the incumbent model; followed until its shutdown.",
+    "Not back with its vendor": "Ends with a return to any model of the incumbent's vendor.",
+    "Log-rank test": "How likely groups that stay equally long would differ as much as these by chance.",
 }
 # What an export takes over from the page's own query string.
 FILTERS = ("team", "vendor", "incumbent", "candidate", "task_type", "as_of")
@@ -43,7 +59,7 @@ SPELL_TONES = {
     SpellStatus.ROLLED_BACK: "bad",
     SpellStatus.SUPERSEDED: "caution",
     SpellStatus.ENDED: "unknown",
-    SpellStatus.IN_CONFLICT: "caution",
+    SpellStatus.IN_CONFLICT: "bad",
     SpellStatus.LOST_TO_FOLLOW_UP: "unknown",
 }
 RUN_TONES = {
@@ -68,6 +84,12 @@ EVENT_TONES = {
 @register.inclusion_tag("pilots/_icon.html")
 def icon(name: str) -> dict[str, str]:
     return {"name": name}
+
+
+@register.inclusion_tag("pilots/_term.html")
+def term(word: str) -> dict[str, str]:
+    """A term of the field with its one-line explanation on demand; once a page."""
+    return {"word": word, "meaning": TERMS[word], "id": f"term-{slugify(word)}"}
 
 
 @register.inclusion_tag("pilots/_chip.html")
