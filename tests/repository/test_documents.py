@@ -89,17 +89,17 @@ def test_every_file_that_the_documents_name_exists() -> None:
     assert len(named) > 10
 
 
-def pins(lock: str) -> dict[str, Version]:
-    """Name and version of every requirement; each one must be pinned, with its hashes, and from no named place."""
+def pins(lock: str) -> set[tuple[str, Version]]:
+    """Names and versions (two for two Pythons); every entry is pinned, with its hashes, and from no named place."""
     text = (ROOT / lock).read_text()
     entries = re.split(r"\n(?=\S)", text.replace("\\\n", " ").strip())
-    found = {}
+    found = set()
     for entry in entries:
         match = re.fullmatch(
             r"([\w.-]+(?:\[[\w,]+\])?)==([\w.!+]+)( ; [^\\]*?)?((?:\s+--hash=sha256:[0-9a-f]{64})+)", entry
         )
         assert match is not None, entry[:100]
-        found[canonicalize_name(match[1].partition("[")[0])] = Version(match[2])
+        found.add((canonicalize_name(match[1].partition("[")[0]), Version(match[2])))
     return found
 
 
@@ -108,9 +108,11 @@ def test_a_lock_file_pins_every_requirement_of_the_project_by_hash(lock: str) ->
     pinned = pins(lock)
     wanted = [*PROJECT["dependencies"], *(r for extra in LOCKS[lock] for r in PROJECT["optional-dependencies"][extra])]
     requirements = [Requirement(line) for line in wanted]
-    unmet = [str(r) for r in requirements if pinned.get(canonicalize_name(r.name), Version("0")) not in r.specifier]
-    assert unmet == []
+    for requirement in requirements:
+        versions = [version for name, version in pinned if name == canonicalize_name(requirement.name)]
+        assert versions != [], requirement
+        assert [version for version in versions if version not in requirement.specifier] == [], requirement
 
 
 def test_tests_run_on_the_versions_that_are_installed_for_use() -> None:
-    assert pins("requirements.lock").items() <= pins("requirements-dev.lock").items()
+    assert pins("requirements.lock") <= pins("requirements-dev.lock")
