@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -69,10 +70,14 @@ def audit_page(access: Access, *, team: str = "", search: str = "", before: int 
                 object_type=event.object_type,
                 object_id=event.object_id,
                 object_label=event.object_label,
-                details=tuple((str(key), str(value)) for key, value in event.data.items()),
+                details=tuple((key, _text(value)) for key, value in event.data.items()),
                 hash=event.hash,
             )
             for event in shown
         ),
         older=shown[-1].sequence if len(found) > PAGE_SIZE else None,
     )
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

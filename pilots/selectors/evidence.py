@@ -66,6 +66,7 @@ class Reading:
     currency: str  # of the criteria's money
     recorded: tuple[date, date] | None  # days of the recorded answers that are the incumbent's arm; None: it was called
     criteria: tuple[CriterionRow, ...]
+    flips_metric: str  # the metric whose changed answers can be listed: of the plan's first scorer; '': none
 
     def snapshot(self) -> dict[str, Any]:
         """What is stored with a decision."""
@@ -107,6 +108,7 @@ def newest_reading(pilot: Pilot) -> Reading | None:
         currency=run.currency,
         recorded=_recorded(run),
         criteria=criterion_rows(stored_comparisons(run)),
+        flips_metric=next((scorer["key"] for scorer in version.document["scorers"]), ""),
     )
 
 

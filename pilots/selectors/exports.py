@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from django.db.models import QuerySet
 
@@ -35,7 +37,7 @@ def exports_of(access: PilotAccess) -> tuple[ExportRow, ...]:
             key=row.key,
             file_name=row.file_name,
             audience=row.audience,
-            filters=tuple((name, str(value)) for name, value in row.filters.items() if value),
+            filters=tuple(_words(row.filters)),
             rows=sum(row.sheets.values()),
             sheets=len(row.sheets),
             sha256=row.sha256,
@@ -44,6 +46,13 @@ def exports_of(access: PilotAccess) -> tuple[ExportRow, ...]:
         )
         for row in export_files(access)
     )
+
+
+def _words(filters: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What narrows the export; how it is read stands in the file."""
+    for name, value in filters.items():
+        if value and name not in ("days", "min_at_risk"):
+            yield name.replace("_", " "), ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def export_files(access: PilotAccess) -> QuerySet[ExportFile]:
