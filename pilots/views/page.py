@@ -51,7 +51,7 @@ def door(*methods: str) -> Callable[[View], View]:
                 raise SuspiciousOperation("NUL in a parameter")
             return view(request, *args, **kwargs)
 
-        return never_cache(login_required(require_http_methods(list(methods))(readable)))
+        return never_cache(login_required(require_http_methods(list(methods))(readable), login_url=sign_in_url()))
 
     return wrap
 
