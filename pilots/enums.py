@@ -124,9 +124,18 @@ class ClaimKind(Choice):
 
 
 class SlotState(Choice):
+    """Whatever comes due ends in exactly one of the other two."""
+
     DUE = "due", "due"
     STARTED = "started", "started"
     SKIPPED = "skipped", "skipped"
+
+
+class CatchUp(Choice):
+    """What becomes of the slots that nobody was there to start."""
+
+    ONCE = "once", "one replay for all slots that were missed"
+    SKIP = "skip", "slots that were missed are left out"
 
 
 class Audience(Choice):

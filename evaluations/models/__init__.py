@@ -2,6 +2,7 @@
 
 from evaluations.models.audit import AuditEvent, AuditHead
 from evaluations.models.catalogue import Endpoint, ModelVersion, Price, Vendor
+from evaluations.models.ops import CallTally, Heartbeat
 from evaluations.models.plans import Plan, PlanVersion
 from evaluations.models.replays import Attempt, Chunk, Completion, CompletionContent, ReplayRun, RunArm
 from evaluations.models.samples import (
@@ -20,12 +21,14 @@ __all__ = [
     "AuditEvent",
     "AuditHead",
     "BudgetMonth",
+    "CallTally",
     "Chunk",
     "ComparisonRow",
     "Completion",
     "CompletionContent",
     "DataAgreement",
     "Endpoint",
+    "Heartbeat",
     "Membership",
     "ModelVersion",
     "Plan",

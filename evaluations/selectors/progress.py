@@ -1,6 +1,6 @@
 """Where a run stands. Public surface: ``RunProgress``, ``run_progress``, ``run_document``, ``ArmSummary``.
 
-Progress is cheap: counters on the run's own row, and one grouped count of failures.
+Progress is cheap whatever the run's size: counters on its own row, and a few rows of running totals.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Any
 
 from django.db.models import Count, Max, Min, Sum
 
-from evaluations.enums import STOPS_ARM, AttemptState, Outcome, RunStatus
-from evaluations.models import Attempt, Completion, ReplayRun, RunArm
+from evaluations.enums import STOPS_ARM, Outcome, RunStatus
+from evaluations.models import Attempt, CallTally, Completion, ReplayRun, RunArm
 from evaluations.selectors.comparisons import stored_comparisons
 from evaluations.statistics.quantiles import quantile
 
@@ -51,11 +51,11 @@ class RunProgress:
 
 def run_progress(run: ReplayRun, *, now: datetime) -> RunProgress:
     failures = dict(
-        Attempt.objects.filter(run=run, state=AttemptState.SETTLED)
+        CallTally.objects.filter(run=run)
         .exclude(outcome=Outcome.OK)
         .values_list("outcome")
-        .annotate(n=Count("id"))
-        .order_by("-n")
+        .annotate(n=Sum("calls"))
+        .order_by("-n", "outcome")
     )
     seconds = ((run.finished_at or now) - run.started_at).total_seconds() if run.started_at else 0.0
     rate = run.done / seconds if seconds > 0 and run.done else None

@@ -18,13 +18,14 @@ from django.utils import timezone
 from evaluations.conf import setting
 from evaluations.enums import AttemptState, ChunkState, CostState, Outcome, Purpose, RunStatus
 from evaluations.models import Attempt, Chunk, Endpoint, ReplayRun, RunArm
-from evaluations.pricing import PriceRow, cost_of, price_in_force, reservation, total_input
+from evaluations.pricing import PriceRow, cost_of_call, price_in_force, reservation, total_input
 from evaluations.providers.base import CompletionResult
 from evaluations.replay.engine import Answer, Intent, Settlement
 from evaluations.services.answers import completion_row, write_completions
-from evaluations.services.budget import reserve, settle
+from evaluations.services.budget import Bill, reserve, settle
 from evaluations.services.consent import consent_for
 from evaluations.services.leases import Claim, renew
+from evaluations.services.tallies import tally
 
 # A database that restarts is back within seconds; paid answers are worth waiting for it.
 _RETRY_DELAYS_SECONDS = (0.2, 0.5, 1, 2, 4, 8, 15)
@@ -39,6 +40,7 @@ class DatabaseLedger:
     prices: Sequence[PriceRow]
     clock: Callable[[], datetime] = timezone.now
     _open: dict[tuple[int, int], Attempt] = field(default_factory=dict)  # by sample and number
+    _reserved: dict[tuple[int, int], Decimal] = field(default_factory=dict)  # for them, however often a commit is tried
 
     def workers_on_endpoint(self) -> int:
         return (
@@ -62,7 +64,7 @@ class DatabaseLedger:
             else:
                 break
         for settlement in settlements:
-            del self._open[_key(settlement.intent)]
+            del self._open[_key(settlement.intent)], self._reserved[_key(settlement.intent)]
         return answers
 
     def _not_yet_committed(
@@ -76,6 +78,7 @@ class DatabaseLedger:
         for intent in intents:
             if _key(intent) in stored:
                 self._open[_key(intent)] = stored[_key(intent)]
+                self._reserved[_key(intent)] = stored[_key(intent)].reserved_amount
         return intents, [
             settlement
             for settlement in settlements
@@ -129,15 +132,15 @@ class DatabaseLedger:
         Attempt.objects.bulk_create(attempts)
         for attempt in attempts:
             self._open[attempt.sample_id or 0, attempt.number] = attempt
+            self._reserved[attempt.sample_id or 0, attempt.number] = attempt.reserved_amount
         return [Answer.GO if _key(intent) in self._open else Answer.BUDGET for intent in intents]
 
     def _reservation(self, intent: Intent, now: datetime) -> Decimal:
-        price = price_in_force(self.prices, on=now.date())
-        if price is None or price.input_per_mtok is None or price.output_per_mtok is None:
-            price = self._assumed_price()
         return reservation(
             {**intent.work.request.body, **self.endpoint.parameters},
-            price,
+            self.prices,
+            on=now.date(),
+            assumed=self._assumed_price(),
             assumed_output_tokens=setting("ASSUMED_OUTPUT_TOKENS"),
         )
 
@@ -147,8 +150,7 @@ class DatabaseLedger:
         return None if run.assume_per_mtok is None else PriceRow.assumed(run.assume_per_mtok, currency=run.currency)
 
     def _settle(self, settlements: Sequence[Settlement], *, now: datetime, fenced: bool) -> None:
-        attempts, final = [], []
-        released = spent = Decimal(0)
+        attempts, final, bills = [], [], []
         for settlement in settlements:
             result, intent = settlement.result, settlement.intent
             attempt = self._open[_key(intent)]
@@ -165,18 +167,16 @@ class DatabaseLedger:
                 for change in result.changes
             ]
             attempt.price_id = None if price is None else price.id
-            attempt.cost_amount = _cost(result, price)
+            attempt.cost_amount = cost_of_call(result, price)
             attempt.cost_state = CostState.UNKNOWN if attempt.cost_amount is None else CostState.KNOWN
-            kept = attempt.cost_amount
-            if kept is None:
+            reserved = self._reserved[_key(intent)]
+            if attempt.cost_amount is None:
                 # Nobody knows what it cost: the cap goes on counting it, at the assumed price where there is one.
-                kept = cost_of(result.usage, self._assumed_price())
-                if kept is not None:
-                    released += attempt.reserved_amount - kept
-                    attempt.reserved_amount = kept
+                assumed = cost_of_call(result, self._assumed_price())
+                attempt.reserved_amount = reserved if assumed is None else assumed
+                bills.append(Bill(attempt.sent_at, released=reserved - attempt.reserved_amount, spent=Decimal(0)))
             else:
-                released += attempt.reserved_amount
-                spent += kept
+                bills.append(Bill(attempt.sent_at, released=reserved, spent=attempt.cost_amount))
             attempts.append(attempt)
             if settlement.final:
                 final.append((intent, result, attempt))
@@ -185,11 +185,11 @@ class DatabaseLedger:
             attempts, update_conflicts=True, unique_fields=["pk"], update_fields=_SETTLED_FIELDS
         )
         done = 0 if fenced else self._complete(final, now=now)
+        tally(run=self.claim.run, endpoint=self.endpoint, settled=attempts, at=now)
         settle(
             run=self.claim.run,
             team=self.claim.run.plan_version.plan.workload.team,
-            released=released,
-            spent=spent,
+            bills=bills,
             done=done,
             at=now,
         )
@@ -228,8 +228,7 @@ class DatabaseLedger:
             settle(
                 run=self.claim.run,
                 team=self.claim.run.plan_version.plan.workload.team,
-                released=Decimal(0),
-                spent=Decimal(0),
+                bills=(),
                 done=done,
                 at=now,
             )
@@ -254,20 +253,6 @@ _SETTLED_FIELDS = [
     "cost_amount",
     "cost_state",
 ]
-
-# The vendor bills nothing for a call that it refused at the door.
-_NOT_BILLED = frozenset(
-    {Outcome.RATE_LIMITED, Outcome.OVERLOADED, Outcome.AUTH, Outcome.MODEL_GONE, Outcome.QUOTA_EXHAUSTED}
-    | {Outcome.REJECTED_INPUT, Outcome.SERVER_ERROR}
-)
-
-
-def _cost(result: CompletionResult, price: PriceRow | None) -> Decimal | None:
-    """Money of one settled call; a refusal with an HTTP error and no usage costs nothing."""
-    if result.usage.raw is None and (result.outcome in _NOT_BILLED or result.outcome is Outcome.UNREACHABLE):
-        return Decimal(0)
-    return cost_of(result.usage, price)
-
 
 def _earlier_costs(arm: RunArm, intents: Sequence[Intent]) -> dict[tuple[int, int], tuple[Decimal, bool]]:
     """What earlier attempts on the same samples cost, and whether all of it is known."""

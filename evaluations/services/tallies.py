@@ -1,0 +1,34 @@
+"""Running totals of calls. Public surface: ``tally``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from django.db.models import F
+
+from evaluations.models import Attempt, CallTally, Endpoint, ReplayRun
+from evaluations.models.fields import exact
+
+
+def tally(*, run: ReplayRun, endpoint: Endpoint, settled: Iterable[Attempt], at: datetime) -> None:
+    """Count the attempts that this transaction settles; ``at`` decides their day."""
+    totals: dict[str, tuple[int, Decimal]] = {}
+    for attempt in settled:
+        calls, cost = totals.get(attempt.outcome, (0, Decimal(0)))
+        totals[attempt.outcome] = calls + 1, cost + (attempt.cost_amount or 0)
+    # In one order for every worker: two that lock the same rows the other way round would wait for each other.
+    for outcome in sorted(totals):
+        calls, cost = totals[outcome]
+        key: dict[str, Any] = {
+            "run": run,
+            "endpoint": endpoint,
+            "day": at.astimezone(UTC).date(),
+            "outcome": outcome,
+        }
+        rows = CallTally.objects.filter(**key)
+        if not rows.update(calls=F("calls") + calls, cost_amount=F("cost_amount") + exact(cost)):
+            CallTally.objects.bulk_create([CallTally(**key)], ignore_conflicts=True)
+            rows.update(calls=F("calls") + calls, cost_amount=F("cost_amount") + exact(cost))
