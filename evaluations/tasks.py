@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import logging
 import multiprocessing
+import signal
 from functools import partial
 
 from celery import shared_task
-from celery.signals import worker_init, worker_shutting_down
+from celery.signals import after_task_publish, worker_init, worker_process_init, worker_shutting_down
+from django.db import close_old_connections
 from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerUnavailable
 
@@ -30,6 +32,12 @@ def _start(**kwargs: object) -> None:
 @worker_shutting_down.connect
 def _shut_down(**kwargs: object) -> None:
     _stopping.set()
+
+
+@worker_process_init.connect
+def _leave_the_stop_to_the_main_process(**kwargs: object) -> None:
+    """Service managers send SIGTERM to every process of a group; a child that died of it would lose paid answers."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def stopping() -> bool:
@@ -62,6 +70,7 @@ def settle_run(run_id: int) -> None:
 def sweep() -> None:
     """The safety net under every lost message: hints again for whatever is due and in nobody's hands."""
     from evaluations.models import Chunk
+    from evaluations.services.heartbeats import SWEEP, beat
     from evaluations.services.leases import claimable
     from evaluations.services.work import open_runs
 
@@ -72,6 +81,16 @@ def sweep() -> None:
             hint(run.pk, chunks=due)
         else:
             hint_to_settle(run.pk)
+    beat(SWEEP, at=now)
+
+
+@after_task_publish.connect(sender=sweep.name)
+def _sweep_sent(**kwargs: object) -> None:
+    """In the scheduler's own process: it lives, and so does the broker, however busy the workers are."""
+    from evaluations.services.heartbeats import SCHEDULER, beat
+
+    close_old_connections()
+    beat(SCHEDULER, at=timezone.now())
 
 
 def hint_to_settle(run_id: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -58,6 +59,7 @@ def ready_plan(
     permitted: tuple[str, ...] = ("openai", "microsoft"),
     concurrency: int = 8,
     priced: bool = True,
+    bodies: Callable[[int], dict[str, Any]] | None = None,
     **budget_fields: Any,
 ) -> Plan:
     """A frozen plan over ``n`` samples that asks for a number; the candidate's endpoint speaks OpenAI chat too."""
@@ -113,12 +115,26 @@ def ready_plan(
         by=BY,
         at=timezone.now(),
     )
-    add_samples(workload, n, recorded=recorded)
+    add_samples(workload, n, recorded=recorded, bodies=bodies)
     freeze_plan(plan=plan, by=BY, at=timezone.now())
     return Plan.objects.get(pk=plan.pk)
 
 
-def add_samples(workload: Workload, n: int, *, recorded: bool = False, stem: str = "s") -> None:
+def small_body(number: int) -> dict[str, Any]:
+    return {
+        "messages": [{"role": "user", "content": f"What is {number} plus {number}?"}],
+        "max_completion_tokens": 100,
+    }
+
+
+def add_samples(
+    workload: Workload,
+    n: int,
+    *,
+    recorded: bool = False,
+    stem: str = "s",
+    bodies: Callable[[int], dict[str, Any]] | None = None,
+) -> None:
     """``n`` samples in the pool, frozen as a set; with production's own answers if ``recorded``."""
     samples = Sample.objects.bulk_create(
         Sample(
@@ -132,10 +148,7 @@ def add_samples(workload: Workload, n: int, *, recorded: bool = False, stem: str
     SampleContent.objects.bulk_create(
         SampleContent(
             sample=sample,
-            request={
-                "messages": [{"role": "user", "content": f"What is {i} plus {i}?"}],
-                "max_completion_tokens": 100,
-            },
+            request=(bodies or small_body)(i),
             reference=str(2 * i),
         )
         for i, sample in enumerate(samples)

@@ -50,10 +50,13 @@ class Worker:
         self.process.wait()
         self._log.close()
 
-    def stop(self) -> float:
-        """SIGTERM; returns the seconds it took to end."""
+    def stop(self, *, whole_group: bool = False) -> float:
+        """SIGTERM, to the main process or to all of them; returns the seconds it took to end."""
         started = time.monotonic()
-        self.process.terminate()
+        if whole_group:
+            os.killpg(self.process.pid, signal.SIGTERM)
+        else:
+            self.process.terminate()
         self.process.wait(timeout=60)
         self._log.close()
         return time.monotonic() - started

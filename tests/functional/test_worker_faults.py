@@ -53,13 +53,16 @@ def test_a_killed_worker_loses_nothing_and_pays_twice_for_at_most_the_calls_in_f
     assert run.reserved_amount == sum(a.reserved_amount for a in attempts.filter(state=AttemptState.ABANDONED))
 
 
-def test_a_worker_told_to_stop_ends_in_time_pays_nothing_twice_and_leaves_the_rest(tmp_path: Path) -> None:
+@pytest.mark.parametrize("whole_group", [False, True], ids=["main process", "whole group"])
+def test_a_worker_told_to_stop_ends_in_time_pays_nothing_twice_and_leaves_the_rest(
+    tmp_path: Path, whole_group: bool
+) -> None:
     with SimulatedVendors(vendors(old=SLOW, new=SLOW)) as simulated:
         run = start(ready_plan(simulated.url, n=SAMPLES, concurrency=CONCURRENCY, budget="100"))
         worker = Worker(tmp_path / "worker.log")
         hint(run.pk, chunks=2)
         until(lambda: done(run) > run.total // 4, seconds=60)
-        assert worker.stop() < 30
+        assert worker.stop(whole_group=whole_group) < 30
         assert done(run) < run.total
         worker = Worker(tmp_path / "worker.log")
         try:
