@@ -1,23 +1,42 @@
-"""From tokens to money. No Django. Public surface: ``PriceRow``, ``price_in_force``, ``cost_of``, ``reservation``.
+"""From tokens to money. No Django.
+
+Public surface: ``PriceRow``, ``price_in_force``, ``cost_of``, ``cost_of_call``, ``reservation``, ``total_input``.
 
 A price row gives money per million tokens from a day on. A number that is missing is undisclosed: the cost of a call
-that needs it is unknown, never zero.
+that needs it is unknown, never zero. Amounts are whole trillionths, rounded up, so that any grouping of them sums to
+the same total.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
-from decimal import Decimal
+from decimal import ROUND_UP, Decimal
 from typing import Any
 
-from evaluations.enums import PriceKind
-from evaluations.providers.base import Usage
+from evaluations.enums import Outcome, PriceKind
+from evaluations.providers.base import CompletionResult, Usage
 
 MTOK = Decimal(1_000_000)
+# No call of today's largest window at today's highest price comes near; more is a vendor's mistake in counting.
+MOST_FOR_ONE_CALL = Decimal(10_000)
+# What no budget can hold: such a call is never sent.
+BEYOND_ANY_BUDGET = Decimal(9_000_000)
+# An image behind a URL is billed by its size, which nobody here has seen; the dearest known is about 48,000 tokens.
+TOKENS_OF_A_LINKED_IMAGE = 50_000
+_TRILLIONTH = Decimal("0.000000000001")
 _RANK = {PriceKind.CONTRACT: 0, PriceKind.LIST: 1, PriceKind.THIRD_PARTY: 2}
+
+# The vendor bills nothing for a call that never arrived or that it refused at the door.
+_NOT_BILLED = frozenset(
+    {Outcome.RATE_LIMITED, Outcome.OVERLOADED, Outcome.AUTH, Outcome.MODEL_GONE, Outcome.QUOTA_EXHAUSTED}
+    | {Outcome.REJECTED_INPUT, Outcome.SERVER_ERROR, Outcome.UNREACHABLE}
+)
+# The answer did not arrive whole, so neither did its counts: the vendor bills what it sent, not what was read.
+_COUNTED_IN_PART = frozenset({Outcome.STREAM_CUT, Outcome.TIMEOUT, Outcome.TOO_LARGE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +51,7 @@ class PriceRow:
     output_per_mtok: Decimal | None
     cache_read_per_mtok: Decimal | None = None  # None: cached input is charged as input
     cache_write_per_mtok: Decimal | None = None  # None: likewise
+    cache_write_1h_per_mtok: Decimal | None = None  # None: what is kept for an hour costs as other cache writes do
     above_input_tokens: int | None = None  # the tier holds for calls with more input tokens than this
 
     def to_json(self) -> dict[str, Any]:
@@ -41,7 +61,7 @@ class PriceRow:
             "currency": self.currency,
             "kind": str(self.kind),
             "above_input_tokens": self.above_input_tokens,
-        } | {name: None if (value := getattr(self, name)) is None else str(value) for name in _AMOUNTS}
+        } | {name: None if (value := getattr(self, name)) is None else str(value) for name in AMOUNTS}
 
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> PriceRow:
@@ -51,8 +71,12 @@ class PriceRow:
             currency=row["currency"],
             kind=PriceKind(row["kind"]),
             above_input_tokens=row["above_input_tokens"],
-            **{name: None if row[name] is None else Decimal(row[name]) for name in _AMOUNTS},
+            **{name: None if row.get(name) is None else Decimal(row[name]) for name in AMOUNTS},
         )
+
+    @property
+    def disclosed(self) -> bool:
+        return self.input_per_mtok is not None and self.output_per_mtok is not None
 
     @classmethod
     def assumed(cls, per_mtok: Mapping[str, str], *, currency: str) -> PriceRow:
@@ -67,7 +91,13 @@ class PriceRow:
         )
 
 
-_AMOUNTS = ("input_per_mtok", "output_per_mtok", "cache_read_per_mtok", "cache_write_per_mtok")
+AMOUNTS = (
+    "input_per_mtok",
+    "output_per_mtok",
+    "cache_read_per_mtok",
+    "cache_write_per_mtok",
+    "cache_write_1h_per_mtok",
+)
 
 
 def price_in_force(rows: Iterable[PriceRow], *, on: date, input_tokens: int = 0) -> PriceRow | None:
@@ -76,19 +106,25 @@ def price_in_force(rows: Iterable[PriceRow], *, on: date, input_tokens: int = 0)
     A contract price beats a list price beats a third-party figure; of one kind the newest that has begun; of that day
     the highest tier that the call's input passes.
     """
+    return max(
+        _tiers(rows, on=on, input_tokens=input_tokens), key=lambda row: row.above_input_tokens or 0, default=None
+    )
+
+
+def _tiers(rows: Iterable[PriceRow], *, on: date, input_tokens: int) -> list[PriceRow]:
+    """The rows in force on ``on`` that a call with up to ``input_tokens`` may fall under."""
     begun = [row for row in rows if row.effective_from <= on]
     if not begun:
-        return None
+        return []
     kind = min((row.kind for row in begun), key=_RANK.__getitem__)
     newest = max(row.effective_from for row in begun if row.kind == kind)
-    tiers = [
+    return [
         row
         for row in begun
         if row.kind == kind
         and row.effective_from == newest
         and (row.above_input_tokens is None or input_tokens > row.above_input_tokens)
     ]
-    return max(tiers, key=lambda row: row.above_input_tokens or 0, default=None)
 
 
 def total_input(usage: Usage) -> int | None:
@@ -102,28 +138,80 @@ def cost_of(usage: Usage, price: PriceRow | None) -> Decimal | None:
     """Money for one call; ``None`` where the tokens or the price it needs are unknown.
 
     Only the split that the price needs must be known: without a price of its own, cached input costs as input does.
+    Audio and generated images have prices that a row does not hold, and a cost beyond belief is no cost: ``None``.
     """
     if price is None or price.input_per_mtok is None or price.output_per_mtok is None:
         return None
-    if usage.input_uncached is None or usage.output_total is None:
+    if usage.input_uncached is None or usage.output_total is None or usage.priced_apart:
         return None
+    read, written, for_an_hour = usage.cache_read or 0, usage.cache_write or 0, 0
+    if written and price.cache_write_1h_per_mtok is not None:
+        if usage.cache_write_1h is None:
+            return None
+        for_an_hour = usage.cache_write_1h
     amount = usage.input_uncached * price.input_per_mtok + usage.output_total * price.output_per_mtok
     for tokens, per_mtok in (
-        (usage.cache_read, price.cache_read_per_mtok),
-        (usage.cache_write, price.cache_write_per_mtok),
+        (read, price.cache_read_per_mtok),
+        (written - for_an_hour, price.cache_write_per_mtok),
+        (for_an_hour, price.cache_write_1h_per_mtok),
     ):
-        amount += (tokens or 0) * (price.input_per_mtok if per_mtok is None else per_mtok)
-    return amount / MTOK
+        amount += tokens * (price.input_per_mtok if per_mtok is None else per_mtok)
+    return None if amount > MOST_FOR_ONE_CALL * MTOK else _whole(amount)
 
 
-def reservation(body: Mapping[str, Any], price: PriceRow | None, *, assumed_output_tokens: int) -> Decimal:
+def cost_of_call(result: CompletionResult, price: PriceRow | None) -> Decimal | None:
+    """What the vendor bills for a call that ended as ``result``; ``None``: unknown, and it may have been billed."""
+    if result.usage.raw is None and result.outcome in _NOT_BILLED:
+        return Decimal(0)
+    return None if result.outcome in _COUNTED_IN_PART else cost_of(result.usage, price)
+
+
+def reservation(
+    body: Mapping[str, Any],
+    prices: Iterable[PriceRow],
+    *,
+    on: date,
+    assumed: PriceRow | None,
+    assumed_output_tokens: int,
+) -> Decimal:
     """An upper bound of what one call may cost: a token is at least one byte, and output stops at its limit.
 
-    Without a price it is 0: such a run is limited by its number of calls instead.
+    Of the tiers that its input may reach the dearest counts. ``assumed`` holds where the price in force is undisclosed;
+    without one it is 0: such a run is limited by its number of calls instead.
     """
-    if price is None or price.input_per_mtok is None or price.output_per_mtok is None:
-        return Decimal(0)
-    input_price = max(price.input_per_mtok, price.cache_write_per_mtok or 0)
-    limit = body.get("max_completion_tokens") or body.get("max_tokens") or assumed_output_tokens
-    input_tokens = len(json.dumps(body, ensure_ascii=False).encode())
-    return (input_tokens * input_price + int(limit) * price.output_per_mtok) / MTOK
+    input_tokens = len(json.dumps(body, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+    input_tokens += TOKENS_OF_A_LINKED_IMAGE * _linked_images(body.get("messages"))
+    rows = _tiers(prices, on=on, input_tokens=input_tokens)
+    if not rows or not all(row.disclosed for row in rows):
+        rows = [] if assumed is None else [assumed]
+    output_tokens = _output_limit(body) or assumed_output_tokens
+    return max((_most(row, input_tokens, output_tokens) for row in rows), default=Decimal(0))
+
+
+def _most(row: PriceRow, input_tokens: int, output_tokens: int) -> Decimal:
+    dearest = max(getattr(row, name) or Decimal(0) for name in AMOUNTS if name != "output_per_mtok")
+    amount = input_tokens * dearest + output_tokens * (row.output_per_mtok or Decimal(0))
+    return BEYOND_ANY_BUDGET if amount >= BEYOND_ANY_BUDGET * MTOK else _whole(amount)
+
+
+def _output_limit(body: Mapping[str, Any]) -> int:
+    """The largest output limit that ``body`` names, in tokens; 0: none that is a number above 0."""
+    named = (body.get(name) for name in ("max_completion_tokens", "max_tokens", "max_output_tokens"))
+    limits = [value for value in named if isinstance(value, int | float) and not isinstance(value, bool)]
+    return max((math.ceil(value) for value in limits if 0 < value < math.inf), default=0)
+
+
+def _linked_images(messages: Any) -> int:
+    """How many parts of ``messages`` are images behind a URL; one inside the request is bounded by its bytes."""
+    listed = messages if isinstance(messages, list) else []
+    contents = [message.get("content") for message in listed if isinstance(message, Mapping)]
+    parts = [part for content in contents if isinstance(content, list) for part in content if isinstance(part, Mapping)]
+    images = [part.get("image_url") for part in parts]
+    urls = [image.get("url") if isinstance(image, Mapping) else image for image in images]
+    return sum(isinstance(url, str) and not url.startswith("data:") for url in urls)
+
+
+def _whole(amount_times_mtok: Decimal) -> Decimal:
+    amount = amount_times_mtok / MTOK
+    rounded = amount.quantize(_TRILLIONTH, ROUND_UP)
+    return amount if amount == rounded else rounded

@@ -8,6 +8,7 @@ from django.db.models.functions import Coalesce
 
 from evaluations.enums import PriceKind
 from evaluations.models.fields import EnumField, ExactDecimalField, ModelNameField, one_of
+from evaluations.pricing import AMOUNTS
 
 
 class Vendor(models.Model):
@@ -94,6 +95,7 @@ class Price(models.Model):
     output_per_mtok = ExactDecimalField(null=True, blank=True)
     cache_read_per_mtok = ExactDecimalField(null=True, blank=True)  # None: cached input costs as input does
     cache_write_per_mtok = ExactDecimalField(null=True, blank=True)
+    cache_write_1h_per_mtok = ExactDecimalField(null=True, blank=True)  # None: an hour costs as other cache writes do
     above_input_tokens = models.PositiveIntegerField(null=True, blank=True)
     source = models.CharField(max_length=500, blank=True)
     recorded_at = models.DateTimeField(auto_now_add=True)
@@ -120,7 +122,7 @@ class Price(models.Model):
                 models.CheckConstraint(
                     condition=Q(**{f"{name}__isnull": True}) | Q(**{f"{name}__gte": 0}), name=f"price_{name}_positive"
                 )
-                for name in ("input_per_mtok", "output_per_mtok", "cache_read_per_mtok", "cache_write_per_mtok")
+                for name in AMOUNTS
             ),
         ]
 

@@ -87,6 +87,8 @@ class Usage:
     output_total: int | None = None
     output_visible: int | None = None
     reasoning: int | None = None
+    cache_write_1h: int | None = None  # of ``cache_write``: kept for an hour, which vendors price apart
+    priced_apart: int | None = None  # of all tokens: audio, and generated images; no per-token text price covers them
     raw: Mapping[str, Any] | None = None  # the vendor's usage object, untouched
 
 

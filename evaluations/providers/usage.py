@@ -11,7 +11,7 @@ from dataclasses import fields
 from typing import Any
 
 from evaluations.providers.base import Usage
-from evaluations.providers.wirejson import count, obj
+from evaluations.providers.wirejson import count, items, obj
 
 _MAX_RAW_DEPTH = 6
 _NEUTRAL = tuple(field.name for field in fields(Usage) if field.name != "raw")
@@ -52,39 +52,60 @@ def _openai(raw: Mapping[str, Any], kept: Mapping[str, Any] | None, prompt: str,
         output_total=total,
         output_visible=None if reasoning is None else _minus(total, reasoning),
         reasoning=reasoning,
+        priced_apart=_sum(count(inputs.get("audio_tokens")), count(outputs.get("audio_tokens"))),
         raw=kept,
     )
 
 
 def _anthropic(raw: Mapping[str, Any], kept: Mapping[str, Any] | None) -> Usage:
     split = obj(raw.get("cache_creation"))
-    by_lifetime = [value for value in (count(item) for item in split.values()) if value is not None]
+    written = _first(count(raw.get("cache_creation_input_tokens")), _sum(*(count(item) for item in split.values())))
+    for_an_hour = count(split.get("ephemeral_1h_input_tokens"))
     total = count(raw.get("output_tokens"))
     thinking = count(obj(raw.get("output_tokens_details")).get("thinking_tokens"))
     return Usage(
         input_uncached=count(raw.get("input_tokens")),
         cache_read=count(raw.get("cache_read_input_tokens")),
-        cache_write=_first(count(raw.get("cache_creation_input_tokens")), sum(by_lifetime) if by_lifetime else None),
+        cache_write=written,
         output_total=total,
         output_visible=None if thinking is None else _minus(total, thinking),
         reasoning=thinking,
+        cache_write_1h=None if _minus(written, for_an_hour) is None else for_an_hour,
         raw=kept,
     )
 
 
 def _gemini(raw: Mapping[str, Any], kept: Mapping[str, Any] | None) -> Usage:
-    """Thoughts are billed as output and tool-use prompts as input, and neither is inside the count beside it."""
+    """Thoughts are billed as output and tool-use prompts as input, and neither is inside the count beside it.
+
+    An answer without candidates has no output count; what the total leaves for it is its output.
+    """
     read, thoughts = count(raw.get("cachedContentTokenCount")), count(raw.get("thoughtsTokenCount"))
-    prompt, visible = _minus(count(raw.get("promptTokenCount")), read), count(raw.get("candidatesTokenCount"))
+    total_prompt, visible = count(raw.get("promptTokenCount")), count(raw.get("candidatesTokenCount"))
     tool_use = count(raw.get("toolUsePromptTokenCount"))
+    prompt = _minus(total_prompt, read)
+    output = _sum(visible, thoughts)
+    if output is None and total_prompt is not None:
+        output = _minus(count(raw.get("totalTokenCount")), total_prompt, tool_use)
     return Usage(
         input_uncached=None if prompt is None else prompt + (tool_use or 0),
         cache_read=read,
-        output_total=None if visible is None and thoughts is None else (visible or 0) + (thoughts or 0),
+        output_total=output,
         output_visible=visible,
         reasoning=thoughts,
+        priced_apart=_sum(
+            *_of_modality(raw, "promptTokensDetails", "AUDIO"),
+            *_of_modality(raw, "toolUsePromptTokensDetails", "AUDIO"),
+            *_of_modality(raw, "candidatesTokensDetails", "AUDIO", "IMAGE", "VIDEO"),
+        ),
         raw=kept,
     )
+
+
+def _of_modality(raw: Mapping[str, Any], key: str, *wanted: str) -> list[int | None]:
+    """The counts of Gemini's per-modality list that are of a ``wanted`` one, as 0 where the list has others only."""
+    details = [obj(item) for item in items(raw.get(key))]
+    return [count(item.get("tokenCount")) if item.get("modality") in wanted else 0 for item in details]
 
 
 def _minus(total: int | None, *parts: int | None) -> int | None:
@@ -93,6 +114,12 @@ def _minus(total: int | None, *parts: int | None) -> int | None:
         return None
     left = total - sum(part or 0 for part in parts)
     return left if left >= 0 else None
+
+
+def _sum(*parts: int | None) -> int | None:
+    """Of what is known; ``None`` where nothing is."""
+    known = [part for part in parts if part is not None]
+    return sum(known) if known else None
 
 
 def _first(*values: int | None) -> int | None:

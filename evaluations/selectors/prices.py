@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db.models import Q
 
 from evaluations.models import Endpoint, ModelVersion, Price
-from evaluations.pricing import PriceRow
+from evaluations.pricing import AMOUNTS, PriceRow
 
 
 def prices_for(model: ModelVersion, endpoint: Endpoint | None, currency: str) -> list[PriceRow]:
@@ -20,11 +20,8 @@ def prices_for(model: ModelVersion, endpoint: Endpoint | None, currency: str) ->
             effective_from=row.effective_from,
             currency=row.currency,
             kind=row.kind,
-            input_per_mtok=row.input_per_mtok,
-            output_per_mtok=row.output_per_mtok,
-            cache_read_per_mtok=row.cache_read_per_mtok,
-            cache_write_per_mtok=row.cache_write_per_mtok,
             above_input_tokens=row.above_input_tokens,
+            **{name: getattr(row, name) for name in AMOUNTS},
         )
         for row in Price.objects.filter(scope, model=model, currency=currency).order_by("effective_from", "pk")
     ]

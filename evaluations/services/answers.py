@@ -148,8 +148,7 @@ def record_recorded_answers(claim: Claim, prices: Sequence[PriceRow], *, now: da
             settle(
                 run=claim.run,
                 team=team,
-                released=Decimal(0),
-                spent=Decimal(0),
+                bills=(),
                 done=write_completions(rows),
                 at=now,
             )
@@ -176,6 +175,5 @@ def give_up_on(claim: Claim, works: Sequence[Work], *, now: datetime) -> None:
         rows.append((row, result))
     with transaction.atomic():
         if renew(claim, now=now):
-            nothing = Decimal(0)
             team = claim.run.plan_version.plan.workload.team
-            settle(run=claim.run, team=team, released=nothing, spent=nothing, done=write_completions(rows), at=now)
+            settle(run=claim.run, team=team, bills=(), done=write_completions(rows), at=now)

@@ -1,4 +1,4 @@
-"""Reserve before, settle after, never above the cap. Public surface: ``reserve``, ``settle``, ``hold_month``.
+"""Reserve before, settle after, never above the cap. Public surface: ``reserve``, ``settle``, ``Bill``.
 
 Both run inside the ledger's transaction. A check and its change are one UPDATE, so that no two workers can both take
 the last cent. An attempt whose cost is unknown keeps its reservation: it may have been billed.
@@ -7,7 +7,8 @@ the last cent. An attempt whose cost is unknown keeps its reservation: it may ha
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from decimal import Decimal
 
 from django.db.models import F, Q
@@ -15,23 +16,31 @@ from django.db.models import F, Q
 from evaluations.enums import RunStatus
 from evaluations.models import BudgetMonth, ReplayRun, Team
 from evaluations.models.fields import exact
+from evaluations.pricing import BEYOND_ANY_BUDGET
+
+
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """What the end of one call changes: of its reservation, and of what was spent in the month in which it was sent."""
+
+    sent_at: datetime
+    released: Decimal  # negative where more is kept than was reserved
+    spent: Decimal
 
 
 def reserve(*, run: ReplayRun, team: Team, amounts: Sequence[Decimal], at: datetime) -> int:
     """Reserve the first n of ``amounts`` that fit under every cap and count n calls; returns n."""
-    for n in _fewer(len(amounts)):
+    for n in range(len(amounts), 0, -1):  # the end of a budget is rare, so try down one by one
         if _reserve(run=run, team=team, amount=sum(amounts[:n], Decimal(0)), calls=n, at=at):
             return n
     return 0
 
 
-def _fewer(n: int) -> Sequence[int]:
-    """All of them, else as many as still fit: the end of a budget is rare, so try down one by one."""
-    return range(n, 0, -1)
-
-
 def _reserve(*, run: ReplayRun, team: Team, amount: Decimal, calls: int, at: datetime) -> bool:
-    fits = Q(budget_amount__gte=F("spent_amount") + F("reserved_amount") + exact(amount)) & (
+    if amount >= BEYOND_ANY_BUDGET:
+        return False
+    # What is left, and not the sum of what is taken: that could leave 64 bits.
+    fits = Q(spent_amount__lte=F("budget_amount") - F("reserved_amount") - exact(amount)) & (
         Q(max_calls__isnull=True) | Q(max_calls__gte=F("calls") + calls)
     )
     taken = ReplayRun.objects.filter(fits, pk=run.pk, status=RunStatus.RUNNING).update(
@@ -39,13 +48,8 @@ def _reserve(*, run: ReplayRun, team: Team, amount: Decimal, calls: int, at: dat
     )
     if not taken:
         return False
-    if team.monthly_cap_amount is None or team.monthly_cap_currency != run.currency:
-        return True
-    month = hold_month(team=team, currency=run.currency, at=at)
-    if BudgetMonth.objects.filter(
-        pk=month.pk,
-        spent_amount__lte=exact(team.monthly_cap_amount) - F("reserved_amount") - exact(amount),
-    ).update(reserved_amount=F("reserved_amount") + exact(amount)):
+    cap = team.monthly_cap_amount if team.monthly_cap_currency == run.currency else None
+    if _change_month(team, run.currency, _month(at), reserved=amount, spent=Decimal(0), cap=cap):
         return True
     ReplayRun.objects.filter(pk=run.pk).update(
         reserved_amount=F("reserved_amount") - exact(amount), calls=F("calls") - calls
@@ -53,21 +57,43 @@ def _reserve(*, run: ReplayRun, team: Team, amount: Decimal, calls: int, at: dat
     return False
 
 
-def hold_month(*, team: Team, currency: str, at: datetime) -> BudgetMonth:
-    month, _ = BudgetMonth.objects.get_or_create(team=team, month=at.date().replace(day=1), currency=currency)
-    return month
-
-
-def settle(*, run: ReplayRun, team: Team, released: Decimal, spent: Decimal, done: int, at: datetime) -> None:
+def settle(*, run: ReplayRun, team: Team, bills: Sequence[Bill], done: int, at: datetime) -> None:
     """Turn reservations into what was really spent, and move the run's progress."""
+    released, spent = _totals(bills)
     ReplayRun.objects.filter(pk=run.pk).update(
         reserved_amount=F("reserved_amount") - exact(released),
         spent_amount=F("spent_amount") + exact(spent),
         done=F("done") + done,
         progressed_at=at,
     )
-    if team.monthly_cap_amount is not None and (released or spent):
-        month = hold_month(team=team, currency=run.currency, at=at)
-        BudgetMonth.objects.filter(pk=month.pk).update(
-            reserved_amount=F("reserved_amount") - exact(released), spent_amount=F("spent_amount") + exact(spent)
-        )
+    # In one order for every worker: two that lock the same rows the other way round would wait for each other.
+    for month in sorted({_month(bill.sent_at) for bill in bills}):
+        released, spent = _totals([bill for bill in bills if _month(bill.sent_at) == month])
+        _change_month(team, run.currency, month, reserved=-released, spent=spent)
+
+
+def _totals(bills: Sequence[Bill]) -> tuple[Decimal, Decimal]:
+    return sum((bill.released for bill in bills), Decimal(0)), sum((bill.spent for bill in bills), Decimal(0))
+
+
+def _month(at: datetime) -> date:
+    return at.astimezone(UTC).date().replace(day=1)
+
+
+def _change_month(
+    team: Team, currency: str, month: date, *, reserved: Decimal, spent: Decimal, cap: Decimal | None = None
+) -> bool:
+    """Add to the team's month; False where its reservations would then pass ``cap``.
+
+    Months are kept for teams without a cap too: one that is agreed later counts what was spent before.
+    """
+    rows = BudgetMonth.objects.filter(team=team, month=month, currency=currency)
+    fits = rows if cap is None else rows.filter(spent_amount__lte=exact(cap) - F("reserved_amount") - exact(reserved))
+    change = {
+        "reserved_amount": F("reserved_amount") + exact(reserved),
+        "spent_amount": F("spent_amount") + exact(spent),
+    }
+    if fits.update(**change):
+        return True
+    BudgetMonth.objects.bulk_create([BudgetMonth(team=team, month=month, currency=currency)], ignore_conflicts=True)
+    return bool(fits.update(**change))

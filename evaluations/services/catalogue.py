@@ -169,6 +169,7 @@ def save_price(
     output_per_mtok: Maybe[Decimal | None] = UNSET,
     cache_read_per_mtok: Maybe[Decimal | None] = UNSET,
     cache_write_per_mtok: Maybe[Decimal | None] = UNSET,
+    cache_write_1h_per_mtok: Maybe[Decimal | None] = UNSET,
     source: Maybe[str | None] = UNSET,
     by: audit.Actor,
     at: datetime,
@@ -193,6 +194,7 @@ def save_price(
         "output_per_mtok": output_per_mtok,
         "cache_read_per_mtok": cache_read_per_mtok,
         "cache_write_per_mtok": cache_write_per_mtok,
+        "cache_write_1h_per_mtok": cache_write_1h_per_mtok,
     }
     for name, amount in amounts.items():
         if isinstance(amount, Decimal) and not (amount.is_finite() and amount >= 0):

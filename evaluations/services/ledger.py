@@ -254,6 +254,7 @@ _SETTLED_FIELDS = [
     "cost_state",
 ]
 
+
 def _earlier_costs(arm: RunArm, intents: Sequence[Intent]) -> dict[tuple[int, int], tuple[Decimal, bool]]:
     """What earlier attempts on the same samples cost, and whether all of it is known."""
     if not intents:

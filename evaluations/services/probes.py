@@ -13,7 +13,7 @@ from django.db import transaction
 
 from evaluations.enums import AttemptPurpose, AttemptState, CostState, Outcome
 from evaluations.models import Attempt, Endpoint, Price
-from evaluations.pricing import PriceRow, cost_of, price_in_force
+from evaluations.pricing import PriceRow, cost_of_call, price_in_force
 from evaluations.providers.base import CompletionRequest, CompletionResult, EndpointConfig
 from evaluations.providers.credentials import CredentialMissing
 from evaluations.providers.egress import Egress
@@ -99,7 +99,7 @@ async def _send(config: EndpointConfig) -> CompletionResult:
 
 
 def _settle(attempt: Attempt, result: CompletionResult, price: PriceRow | None) -> Decimal | None:
-    cost = cost_of(result.usage, price)
+    cost = cost_of_call(result, price)
     took_ms = 0 if result.timing is None else result.timing.latency_ms
     Attempt.objects.filter(pk=attempt.pk).update(
         state=AttemptState.SETTLED,

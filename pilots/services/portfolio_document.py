@@ -19,7 +19,7 @@ from evaluations.enums import PriceKind, Purpose, TeamRole
 from evaluations.services.errors import Refused
 from evaluations.services.plan_document import PlanDefinition
 from evaluations.services.saving import Maybe
-from pilots.enums import ClaimKind, Motive
+from pilots.enums import CatchUp, ClaimKind, Motive
 from pilots.services.documents import read_document
 
 
@@ -51,6 +51,7 @@ class PriceEntry(Entry):
     output_per_mtok: Maybe[Decimal | None] = UNSET
     cache_read_per_mtok: Maybe[Decimal | None] = UNSET
     cache_write_per_mtok: Maybe[Decimal | None] = UNSET
+    cache_write_1h_per_mtok: Maybe[Decimal | None] = UNSET
     source: Maybe[str | None] = UNSET
 
 
@@ -120,6 +121,7 @@ class ScheduleEntry(Entry):
     cron: str
     timezone: Maybe[str | None] = UNSET
     take: Maybe[int | None] = UNSET
+    catch_up: Maybe[CatchUp | None] = UNSET
 
 
 class PilotEntry(Entry):

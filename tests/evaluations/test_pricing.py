@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import gzip
 import json
 from collections import defaultdict
@@ -10,10 +9,19 @@ from datetime import date
 from decimal import Decimal
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from evaluations.enums import PriceKind
-from evaluations.pricing import PriceRow, cost_of, price_in_force, reservation
-from evaluations.providers.base import Usage
+from evaluations.enums import Outcome, PriceKind
+from evaluations.pricing import (
+    BEYOND_ANY_BUDGET,
+    PriceRow,
+    cost_of,
+    cost_of_call,
+    price_in_force,
+    reservation,
+)
+from evaluations.providers.base import CompletionResult, Usage
 from evaluations.providers.usage import usage_from_raw
 from tests.shared_data import shared_data
 
@@ -33,6 +41,74 @@ def test_cached_input_has_its_own_price_where_there_is_one() -> None:
     split = cost_of(usage, row(cache_read_per_mtok=Decimal("0.2"), cache_write_per_mtok=Decimal("2.5")))
     assert plain == Decimal(1110 * 2) / 1_000_000
     assert split == (Decimal(200) + Decimal(200) + Decimal(25)) / 1_000_000
+
+
+def test_cache_kept_for_an_hour_has_its_own_price_where_there_is_one() -> None:
+    """Anthropic lists 1.25 x input for five minutes and 2 x input for an hour; without an own price both cost alike."""
+    usage = Usage(input_uncached=0, cache_write=1000, cache_write_1h=400, output_total=0)
+    alike, apart = row(cache_write_per_mtok=Decimal("2.5")), {"cache_write_1h_per_mtok": Decimal(4)}
+    assert cost_of(usage, alike) == Decimal(2500) / 1_000_000
+    assert cost_of(usage, row(cache_write_per_mtok=Decimal("2.5"), **apart)) == Decimal(1500 + 1600) / 1_000_000
+    unsaid = Usage(input_uncached=0, cache_write=1000, output_total=0)
+    assert cost_of(unsaid, alike) == Decimal(2500) / 1_000_000
+    assert cost_of(unsaid, row(**apart)) is None
+
+
+def test_tokens_that_a_row_cannot_price_make_the_cost_unknown() -> None:
+    assert cost_of(Usage(input_uncached=10, output_total=1, priced_apart=3), row()) is None
+    assert cost_of(Usage(input_uncached=10, output_total=1, priced_apart=0), row()) == Decimal(28) / 1_000_000
+
+
+def test_a_cost_is_whole_trillionths_and_never_rounded_down() -> None:
+    price = row(input_per_mtok=Decimal("0.000000000001"), output_per_mtok=Decimal(0))
+    assert cost_of(Usage(input_uncached=1, output_total=0), price) == Decimal("0.000000000001")
+    assert cost_of(Usage(input_uncached=2_000_001, output_total=0), price) == Decimal("0.000000000003")
+
+
+def test_a_cost_beyond_belief_is_unknown() -> None:
+    dear = row(input_per_mtok=Decimal(600))
+    assert cost_of(Usage(input_uncached=10_000_000, output_total=0), dear) == 6000
+    assert cost_of(Usage(input_uncached=1_000_000_000, output_total=0), dear) is None
+
+
+_COUNTS = st.one_of(
+    st.none(), st.integers(), st.floats(), st.booleans(), st.text(max_size=3), st.lists(st.integers(), max_size=2)
+)
+
+
+@given(st.fixed_dictionaries({}, optional=dict.fromkeys(("prompt_tokens", "completion_tokens"), _COUNTS)))
+def test_no_usage_object_gives_a_cost_that_is_negative_or_no_number(raw) -> None:
+    cost = cost_of(usage_from_raw(raw), row())
+    assert cost is None or (cost.is_finite() and 0 <= cost <= 10_000)
+
+
+@given(st.lists(st.tuples(st.integers(0, 10**7), st.integers(0, 10**6)), max_size=30), st.randoms())
+def test_any_grouping_of_costs_sums_to_the_same_total(calls, shuffled) -> None:
+    price = row(input_per_mtok=Decimal("0.0375"), output_per_mtok=Decimal("0.15"))
+    costs = [cost_of(Usage(input_uncached=read, output_total=written), price) for read, written in calls]
+    groups: dict[int, Decimal] = defaultdict(Decimal)
+    for cost in costs:
+        groups[shuffled.randrange(5)] += cost
+    owed = sum(read * 375 + written * 1500 for read, written in calls)
+    assert sum(groups.values()) == sum(costs) == Decimal(owed) / 10_000 / 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("outcome", "usage", "cost"),
+    [
+        (Outcome.RATE_LIMITED, Usage(), Decimal(0)),
+        (Outcome.SERVER_ERROR, Usage(), Decimal(0)),
+        (Outcome.UNREACHABLE, Usage(), Decimal(0)),
+        (Outcome.TIMEOUT, Usage(), None),
+        (Outcome.OK, Usage(), None),
+        (Outcome.OK, Usage(input_uncached=1_000_000, output_total=0, raw={"x": 1}), Decimal(2)),
+        (Outcome.CONTENT_FILTERED, Usage(input_uncached=1_000_000, output_total=0, raw={"x": 1}), Decimal(2)),
+        # A cut stream has counted a part of what the vendor bills.
+        (Outcome.STREAM_CUT, Usage(input_uncached=1_000_000, output_total=0, raw={"x": 1}), None),
+    ],
+)
+def test_what_a_call_costs_depends_on_how_it_ended(outcome, usage, cost) -> None:
+    assert cost_of_call(CompletionResult(outcome, usage=usage), row()) == cost
 
 
 @pytest.mark.parametrize(
@@ -109,35 +185,8 @@ def test_the_cost_of_the_gsm8k_replays_at_list_price() -> None:
         assert total == Decimal(published[name.rsplit(":", 1)[1]]["cost_usd"])
 
 
-def test_plain_usage_blocks_of_real_responses_cost_what_was_published() -> None:
-    """`usage_cost_cases`: those of models with one undated, untiered price, checked by their publisher's arithmetic."""
-    prices: dict[tuple[str, str], list[dict[str, str]]] = defaultdict(list)
-    with gzip.open(shared_data("prices", "price_table.csv.gz"), "rt") as file:
-        for line in csv.DictReader(file):
-            prices[line["provider"], line["model"]].append(line)
-    with gzip.open(shared_data("prices", "usage_cost_cases.jsonl.gz"), "rt") as lines:
-        cases = [json.loads(line) for line in lines]
-    checked = 0
-    for case in cases:
-        listed = prices[case["provider"], case["model"]]
-        body = case["response_body"]
-        raw = body.get("usage") or body.get("usageMetadata")
-        flat = len(listed) == 1 and not listed[0]["valid_from"] and listed[0]["has_tiers"] == "no"
-        if not flat or raw is None or not case.get("checked_by_own_arithmetic"):
-            continue
-        amounts = {
-            name: Decimal(text) if (text := listed[0][column]) else None
-            for name, column in (
-                ("input_per_mtok", "input_usd_per_mtok"),
-                ("output_per_mtok", "output_usd_per_mtok"),
-                ("cache_read_per_mtok", "cache_read_usd_per_mtok"),
-                ("cache_write_per_mtok", "cache_write_usd_per_mtok"),
-            )
-        }
-        expected = Decimal(case["expected_input_usd"]) + Decimal(case["expected_output_usd"])
-        assert cost_of(usage_from_raw(raw), row(**amounts)) == expected, case["case_id"]
-        checked += 1
-    assert checked == 67
+def reserved(body: object, *rows: PriceRow, assumed: PriceRow | None = None, assumed_output_tokens: int = 0) -> Decimal:
+    return reservation(body, rows, on=date(2025, 6, 1), assumed=assumed, assumed_output_tokens=assumed_output_tokens)
 
 
 def test_a_reservation_is_never_below_the_cost() -> None:
@@ -145,13 +194,58 @@ def test_a_reservation_is_never_below_the_cost() -> None:
     body = {"messages": [{"role": "user", "content": "Grüße an 你好"}], "max_completion_tokens": 50}
     price = row()
     worst = Usage(input_uncached=len("Grüße an 你好".encode()), output_total=50)
-    assert reservation(body, price, assumed_output_tokens=4096) >= cost_of(worst, price)
+    assert reserved(body, price, assumed_output_tokens=4096) >= cost_of(worst, price)
 
 
 def test_a_call_without_a_limit_reserves_the_assumed_output() -> None:
     body = {"messages": []}
-    low, high = (reservation(body, row(), assumed_output_tokens=n) for n in (100, 200))
+    low, high = (reserved(body, row(), assumed_output_tokens=n) for n in (100, 200))
     assert high - low == Decimal(100 * 8) / 1_000_000
+
+
+@pytest.mark.parametrize("limit", [-5, 0, True, float("nan"), float("inf"), "100", [7], None])
+def test_a_limit_that_is_no_number_above_zero_reserves_the_assumed_output(limit) -> None:
+    body = {"max_tokens": limit}
+    plain = reserved(body, row(input_per_mtok=Decimal(0)), assumed_output_tokens=1000)
+    assert plain == Decimal(1000 * 8) / 1_000_000
+
+
+def test_the_largest_limit_counts_and_one_beyond_any_budget_stays_beyond_it() -> None:
+    price = row(input_per_mtok=Decimal(0))
+    assert reserved({"max_tokens": 10, "max_completion_tokens": 20.5}, price) == Decimal(21 * 8) / 1_000_000
+    assert reserved({"max_tokens": 10**400}, price) == BEYOND_ANY_BUDGET
+
+
+def test_of_the_tiers_that_a_call_may_reach_the_dearest_is_reserved() -> None:
+    tier = row(input_per_mtok=Decimal(4), above_input_tokens=1000)
+    short, long = {"messages": "x" * 500}, {"messages": "x" * 2000}
+    assert reserved(short, row(), tier) == reserved(short, row())
+    assert reserved(long, row(), tier) == 2 * reserved(long, row())
+
+
+def test_an_image_behind_a_link_is_reserved_by_what_an_image_may_cost() -> None:
+    def asked(url: str) -> Decimal:
+        return reserved({"messages": [{"content": [{"type": "image_url", "image_url": {"url": url}}]}]}, row())
+
+    linked, inside = asked("https://images/1.png"), asked("data:image/png;0")
+    assert linked - inside == Decimal(2 * 50_000 + 2 * 4) / 1_000_000
+
+
+def test_an_undisclosed_price_reserves_what_is_assumed_or_nothing() -> None:
+    undisclosed, body = row(output_per_mtok=None), {"max_tokens": 10}
+    assert reserved(body, undisclosed) == reserved(body) == 0
+    assert reserved(body, undisclosed, assumed=row()) == reserved(body, row())
+
+
+@pytest.mark.parametrize("messages", ["\ud800", 5, None, [None, "x", {"content": 3}, {"content": [None]}]])
+def test_any_request_can_be_reserved_for(messages) -> None:
+    assert reserved({"messages": messages}, row()) > 0
+
+
+def test_a_row_frozen_before_there_was_a_price_of_an_hour_is_read() -> None:
+    frozen = row().to_json()
+    del frozen["cache_write_1h_per_mtok"]
+    assert PriceRow.from_json(frozen) == row()
 
 
 def test_rows_survive_being_frozen_with_a_run() -> None:

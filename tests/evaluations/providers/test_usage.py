@@ -62,7 +62,41 @@ def test_gemini_output_is_candidates_and_thoughts() -> None:
     }
     assert _counts(raw) == (244, 191, None, 104, 64, 40)
     assert _counts({"promptTokenCount": 9, "thoughtsTokenCount": 1024}) == (9, None, None, 1024, None, 1024)
-    assert _counts({"promptTokenCount": 9, "totalTokenCount": 9}) == (9, None, None, None, None, None)
+
+
+def test_gemini_without_candidates_has_the_output_that_its_total_leaves() -> None:
+    """Total = prompt + candidates + tool-use prompt + thoughts (the SDK's own type comment)."""
+    assert _counts({"promptTokenCount": 9, "totalTokenCount": 9}) == (9, None, None, 0, None, None)
+    total = {"promptTokenCount": 9, "toolUsePromptTokenCount": 2, "totalTokenCount": 15}
+    assert _counts(total) == (11, None, None, 4, None, None)
+    assert _counts({"promptTokenCount": 9}) == (9, None, None, None, None, None)
+    assert _counts({"promptTokenCount": 9, "totalTokenCount": 5}) == (9, None, None, None, None, None)
+
+
+def test_anthropic_says_what_is_kept_in_the_cache_for_an_hour() -> None:
+    def an_hour(**raw) -> int | None:
+        return usage_from_raw({"input_tokens": 1, "output_tokens": 1, **raw}).cache_write_1h
+
+    split = {"ephemeral_5m_input_tokens": 100, "ephemeral_1h_input_tokens": 20}
+    assert an_hour(cache_creation_input_tokens=120, cache_creation=split) == an_hour(cache_creation=split) == 20
+    assert an_hour(cache_creation_input_tokens=120) is None
+    assert an_hour(cache_creation_input_tokens=10, cache_creation=split) is None  # more than all
+
+
+def test_audio_and_generated_images_are_counted_apart() -> None:
+    def apart(raw) -> int | None:
+        return usage_from_raw(raw).priced_apart
+
+    openai = {"prompt_tokens": 9, "completion_tokens": 4}
+    assert apart(openai) is None
+    assert apart(openai | {"prompt_tokens_details": {"audio_tokens": 0}}) == 0
+    both = {"prompt_tokens_details": {"audio_tokens": 3}, "completion_tokens_details": {"audio_tokens": 2}}
+    assert apart(openai | both) == 5
+    gemini = {"promptTokenCount": 9, "candidatesTokenCount": 4}
+    text, image, audio = ({"modality": kind, "tokenCount": 3} for kind in ("TEXT", "IMAGE", "AUDIO"))
+    assert apart(gemini) is None
+    assert apart(gemini | {"promptTokensDetails": [text, image]}) == 0
+    assert apart(gemini | {"promptTokensDetails": [text, audio], "candidatesTokensDetails": [image]}) == 6
 
 
 def test_the_neutral_spelling_is_read_too() -> None:
