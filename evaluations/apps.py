@@ -10,6 +10,6 @@ class EvaluationsConfig(AppConfig):
 
     def ready(self) -> None:
         from evaluations import checks  # noqa: F401 - registers the checks
-        from evaluations.celery_app import ensure_app
+        from evaluations.celery_app import tick
 
-        ensure_app()
+        tick("evaluations.tasks.sweep", name="pilots-sweep")

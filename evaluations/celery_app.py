@@ -1,6 +1,6 @@
 """Celery under any host: its own app where it has one, else one made here; what our tasks rely on comes with them.
 
-Public surface: ``ensure_app``.
+Public surface: ``ensure_app``, ``tick``.
 """
 
 from __future__ import annotations
@@ -12,14 +12,18 @@ from evaluations.conf import celery_defaults, data_dir, embedded_broker, setting
 
 
 def ensure_app() -> Celery:
-    """The host's Celery app where it has configured one, else ours on the host's CELERY_* settings.
-
-    A host's app gains the sweep in its schedule and is otherwise left as it is.
-    """
+    """The host's Celery app where it has configured one, else ours on the host's CELERY_* settings."""
     app: Celery = getattr(_state, "default_app", None) or _own_app()
-    sweep = signature("evaluations.tasks.sweep", app=app)
-    app.add_periodic_task(float(setting("SWEEP_SECONDS")), sweep, name="pilots-sweep", queue="default")
     return app
+
+
+def tick(task: str, *, name: str) -> None:
+    """Have the scheduler call ``task`` every few seconds. A host's app gains the entry and is otherwise left as it is.
+
+    That is all that is asked of the scheduler: what is due when is known to the database.
+    """
+    app = ensure_app()
+    app.add_periodic_task(float(setting("SWEEP_SECONDS")), signature(task, app=app), name=name, queue="default")
 
 
 def _own_app() -> Celery:

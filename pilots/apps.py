@@ -9,4 +9,7 @@ class PilotsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from pilots import receivers  # noqa: F401 - connects the engine's signal
+        from evaluations.celery_app import tick
+        from pilots import receivers, tasks  # noqa: F401 - connects the engine's signal, registers the tasks
+
+        tick("pilots.tasks.tick_schedules", name="pilots-schedules")

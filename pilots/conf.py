@@ -15,6 +15,10 @@ DEFAULTS: dict[str, Any] = {
     "MIN_AT_RISK": 5,
     # A cutover this close before an unannounced shutdown counts as forced.
     "FORCED_WITHIN_DAYS": 30,
+    # A scheduled replay that starts later than this is late.
+    "SLOT_LATE_SECONDS": 600,
+    # Opens /metrics to a scraper that is not on this machine; '': nobody else.
+    "METRICS_TOKEN": "",
 }
 
 

@@ -1,6 +1,7 @@
 """A replay from its start to its end.
 
-Public surface: ``create_run``, ``cancel_run``, ``resume_run``, ``end_run``, ``settle_run``.
+Public surface: ``create_run``, ``has_new_samples``, ``cancel_run``, ``resume_run``, ``end_run``,
+``settle_run``.
 
 What happens in between, the calls, is in ``work.py``; what may be spent, in ``budget.py``.
 """
@@ -13,7 +14,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, QuerySet
 
 from evaluations.conf import setting
 from evaluations.enums import ArmRole, ChunkState, Looks, Outcome, RunStatus, RunTrigger
@@ -123,10 +124,19 @@ def newest_set(plan: Plan, sample_set: SampleSet | None = None) -> SampleSet:
     return sample_set
 
 
+def has_new_samples(plan: Plan, sample_set: SampleSet | None = None) -> bool:
+    """Whether ``take`` would find any. Raises ``Refused`` as ``newest_set`` does."""
+    return _not_replayed(plan, newest_set(plan, sample_set)).exists()
+
+
+def _not_replayed(plan: Plan, sample_set: SampleSet) -> QuerySet[SampleSetMember]:
+    replayed = Completion.objects.filter(arm__run__plan_version__plan=plan).values("sample_id")
+    return SampleSetMember.objects.filter(sample_set=sample_set).exclude(sample_id__in=replayed)
+
+
 def _taken(plan: Plan, sample_set: SampleSet, take: int, *, by: audit.Actor, at: datetime) -> SampleSet | None:
     """A set of the first ``take`` members that this plan has not replayed, in the set's own order."""
-    replayed = Completion.objects.filter(arm__run__plan_version__plan=plan).values("sample_id")
-    members = SampleSetMember.objects.filter(sample_set=sample_set).exclude(sample_id__in=replayed)
+    members = _not_replayed(plan, sample_set)
     sample_ids = list(members.order_by("position").values_list("sample_id", flat=True)[:take])
     if not sample_ids:
         return None

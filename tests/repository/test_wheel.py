@@ -22,7 +22,7 @@ from tests.repository.wheels import build_wheel, unpack
 ROOT = Path(__file__).resolve().parents[2]
 HOST = Path(__file__).resolve().parent / "host"
 HTMX = "pilots/static/pilots/vendor/htmx-2.min.js"
-WORK = {"evaluations.tasks.work_on_run", "evaluations.tasks.sweep"}
+WORK = {"evaluations.tasks.work_on_run", "evaluations.tasks.sweep", "pilots.tasks.tick_schedules"}
 
 
 @dataclass(frozen=True)
@@ -146,13 +146,13 @@ def test_every_address_on_the_pages_is_ours_or_an_asset_that_is_there(proofs: di
 
 def test_without_a_celery_app_of_its_own_a_host_gets_ours_and_a_broker_of_files(proofs: dict[str, Proof]) -> None:
     seen = proofs["bare"].seen
-    assert (seen["celery"], seen["schedule"]) == ("evaluations", ["pilots-sweep"])
+    assert (seen["celery"], seen["schedule"]) == ("evaluations", ["pilots-schedules", "pilots-sweep"])
     assert seen["queued"] == ["replay"]
 
 
 def test_with_a_celery_app_of_its_own_a_host_keeps_it_as_it_was(proofs: dict[str, Proof]) -> None:
     seen = proofs["with celery"].seen
-    assert (seen["celery"], seen["schedule"]) == ("hostcelery", ["nightly", "pilots-sweep"])
+    assert (seen["celery"], seen["schedule"]) == ("hostcelery", ["nightly", "pilots-schedules", "pilots-sweep"])
     assert seen["queued"] == ["replay"]
     assert {name for name, late in seen["late"].items() if not late} == {"hostcelery.of_the_host"}
 
