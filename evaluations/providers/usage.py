@@ -6,6 +6,7 @@ The vendors count differently: OpenAI's and Gemini's input includes cache reads,
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
@@ -25,7 +26,7 @@ def usage_from_raw(raw: Any) -> Usage:
     """
     if not isinstance(raw, Mapping) or not raw:
         return Usage()
-    kept = raw if _depth(raw) <= _MAX_RAW_DEPTH else None
+    kept = raw if _may_be_kept(raw) else None
     if any(key in raw for key in ("input_uncached", "output_total")):
         return Usage(**{key: count(raw.get(key)) for key in _NEUTRAL}, raw=kept)
     if any(key in raw for key in ("promptTokenCount", "candidatesTokenCount", "totalTokenCount")):
@@ -126,11 +127,15 @@ def _first(*values: int | None) -> int | None:
     return next((value for value in values if value is not None), None)
 
 
-def _depth(value: Any) -> int:
-    """How deeply ``value`` is nested, counted no further than needed: what is kept must not break a later dump."""
-    depth, level = 0, [value]
-    while level and depth <= _MAX_RAW_DEPTH:
-        depth += 1
+def _may_be_kept(value: Any) -> bool:
+    """Whether a later dump and a JSON column take ``value``: nested no deeper than needed, every number finite."""
+    level = [value]
+    for _ in range(_MAX_RAW_DEPTH):
         inner = [list(item.values()) if isinstance(item, Mapping) else item for item in level]
-        level = [x for item in inner if isinstance(item, list) for x in item if isinstance(x, (Mapping, list))]
-    return depth
+        values = [x for item in inner if isinstance(item, list) for x in item]
+        if any(isinstance(x, float) and not math.isfinite(x) for x in values):
+            return False
+        level = [x for x in values if isinstance(x, (Mapping, list))]
+        if not level:
+            return True
+    return False

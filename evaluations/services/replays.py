@@ -59,7 +59,8 @@ def create_run(
 
     ``sample_set`` defaults to the workload's newest; ``take`` replays that many of it which this plan has not replayed.
     ``budget`` (the plan's currency) defaults to the plan's. Nothing left to take: a finished run without a call, reason
-    ``no_new_samples``. Raises ``Refused`` for an unfrozen plan, no samples, or an arm whose spending nothing limits.
+    ``no_new_samples``. Raises ``Refused`` for an unfrozen plan, no samples, an arm whose spending nothing limits, or a
+    budget in another currency than the team's monthly cap.
     """
     version = plan.versions.order_by("-number").first()
     if version is None:
@@ -71,6 +72,13 @@ def create_run(
     amount: Decimal = budget or plan.budget_amount or setting("DEFAULT_BUDGET")[0]
     if amount <= 0:
         raise Refused("must be above 0", field="budget")
+    team = plan.workload.team
+    if team.monthly_cap_amount is not None and team.monthly_cap_currency != plan.budget_currency:
+        # Nothing here knows an exchange rate, so such a cap could not be kept.
+        raise Refused(
+            f"the budget is in {plan.budget_currency}, {team.slug}'s monthly cap in {team.monthly_cap_currency}",
+            field="budget.currency",
+        )
     sample_set = newest_set(plan, sample_set)
     if take is not None:
         sample_set = _taken(plan, sample_set, take, by=by, at=at)
