@@ -1,12 +1,13 @@
 """Celery under any host: its own app where it has one, else one made here; what our tasks rely on comes with them.
 
-Public surface: ``ensure_app``, ``tick``.
+Public surface: ``ensure_app``, ``tick``, ``broker_answers``.
 """
 
 from __future__ import annotations
 
 from celery import Celery, _state, signature
 from django.conf import settings
+from kombu.exceptions import OperationalError
 
 from evaluations.conf import celery_defaults, data_dir, embedded_broker, setting
 
@@ -24,6 +25,17 @@ def tick(task: str, *, name: str) -> None:
     """
     app = ensure_app()
     app.add_periodic_task(float(setting("SWEEP_SECONDS")), signature(task, app=app), name=name, queue="default")
+
+
+def broker_answers() -> bool:
+    """Whether the broker takes a connection now; waits at most about a second for each of its addresses."""
+    patience = {"socket_connect_timeout": 1, "socket_timeout": 1}
+    try:
+        with ensure_app().connection_for_write(connect_timeout=1, transport_options=patience) as connection:
+            connection.ensure_connection(max_retries=1, interval_start=0, timeout=1)
+    except (OperationalError, OSError):
+        return False
+    return True
 
 
 def _own_app() -> Celery:

@@ -158,6 +158,13 @@ class TeamRole(Choice):
     ADMIN = "admin", "team administrator"
 
 
+class Beat(Choice):
+    """What has to go on happening while the site runs."""
+
+    SCHEDULER = "scheduler", "the scheduler sent the sweep to the broker"
+    SWEEP = "sweep", "a worker did the sweep"
+
+
 class Purpose(Choice):
     EVALUATION = "evaluation", "evaluation"
     JUDGING = "judging", "judging"

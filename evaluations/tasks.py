@@ -14,6 +14,8 @@ from django.db import close_old_connections
 from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerUnavailable
 
+from evaluations.enums import Beat
+
 logger = logging.getLogger(__name__)
 
 # Made before the pool forks, so that every child hears that the worker is told to stop.
@@ -70,8 +72,8 @@ def settle_run(run_id: int) -> None:
 def sweep() -> None:
     """The safety net under every lost message: hints again for whatever is due and in nobody's hands."""
     from evaluations.models import Chunk
-    from evaluations.services.heartbeats import SWEEP, beat
-    from evaluations.services.leases import claimable
+    from evaluations.selectors.queue import claimable
+    from evaluations.services.heartbeats import beat
     from evaluations.services.work import open_runs
 
     now = timezone.now()
@@ -81,16 +83,16 @@ def sweep() -> None:
             hint(run.pk, chunks=due)
         else:
             hint_to_settle(run.pk)
-    beat(SWEEP, at=now)
+    beat(Beat.SWEEP, at=now)
 
 
 @after_task_publish.connect(sender=sweep.name)
 def _sweep_sent(**kwargs: object) -> None:
     """In the scheduler's own process: it lives, and so does the broker, however busy the workers are."""
-    from evaluations.services.heartbeats import SCHEDULER, beat
+    from evaluations.services.heartbeats import beat
 
     close_old_connections()
-    beat(SCHEDULER, at=timezone.now())
+    beat(Beat.SCHEDULER, at=timezone.now())
 
 
 def hint_to_settle(run_id: int) -> None:

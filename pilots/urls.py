@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from django.urls import URLPattern, URLResolver, path, register_converter
+from django.urls import URLPattern, URLResolver, include, path, register_converter
 
-from pilots.views import exports, home, opening, pilot, planning, record, records, reports, runs, session
+from pilots.views import exports, home, machines, opening, pilot, planning, record, records, reports, runs, session
 
 
 class PilotSlug:
@@ -22,6 +22,10 @@ class PilotSlug:
 register_converter(PilotSlug, "pilot_slug")
 
 app_name = "pilots"
+for_machines: list[URLPattern | URLResolver] = [
+    path("healthz", machines.healthz, name="healthz"),
+    path("metrics", machines.metrics, name="metrics"),
+]
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", home.home, name="home"),
     path("sign-in/", session.SignIn.as_view(), name="sign-in"),
@@ -52,4 +56,5 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("exports/<int:pk>/file/", exports.download, name="export-file"),
     path("exports/write/", exports.write, name="write-export"),
     path("audit/", records.audit, name="audit"),
+    path("", include(for_machines)),
 ]

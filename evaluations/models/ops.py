@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 
-from evaluations.enums import Outcome
+from evaluations.enums import Beat, Outcome
 from evaluations.models.catalogue import Endpoint
 from evaluations.models.fields import EnumField, ExactDecimalField, one_of
 from evaluations.models.replays import ReplayRun
@@ -13,7 +13,7 @@ from evaluations.models.replays import ReplayRun
 class Heartbeat(models.Model):
     """When something that has to go on happening last happened."""
 
-    name = models.CharField(max_length=40, unique=True)
+    name = EnumField(Beat, max_length=40, unique=True)
     at = models.DateTimeField()
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""Chunks of work, claimed by lease. Public surface: ``Claim``, ``claim_chunk``, ``claimable``, ``renew``, ``release``,
+"""Chunks of work, claimed by lease. Public surface: ``Claim``, ``claim_chunk``, ``renew``, ``release``,
 ``open_members``, ``load_work``.
 
 Every state change is one conditional UPDATE: whoever lost the lease changes nothing.
@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import Count, Q
+from django.db.models import Count
 
 from evaluations.conf import setting
 from evaluations.enums import STOPS_ARM, AttemptState, ChunkState, Outcome, RunStatus
 from evaluations.models import Attempt, Chunk, Completion, ReplayRun, RunArm, SampleContent, SampleSetMember
 from evaluations.providers.base import CompletionRequest
 from evaluations.replay.engine import Work
+from evaluations.selectors.queue import claimable
 from evaluations.services.requests import adapted
 
 _LOAD_SLICE = 500
@@ -36,17 +37,6 @@ class Claim:
 
 def lease_until(now: datetime) -> datetime:
     return now + timedelta(seconds=setting("LEASE_SECONDS"))
-
-
-def claimable(now: datetime) -> Q:
-    """Chunks that anybody may take: pending, not leased, not waiting, of a run and an arm that go on."""
-    return (
-        Q(state=ChunkState.PENDING)
-        & (Q(lease_expires_at__isnull=True) | Q(lease_expires_at__lte=now))
-        & (Q(not_before__isnull=True) | Q(not_before__lte=now))
-        & Q(arm__stopped_outcome="")
-        & Q(arm__run__status__in=[RunStatus.PENDING, RunStatus.RUNNING])
-    )
 
 
 def claim_chunk(*, owner: str, now: datetime, run: ReplayRun | None = None) -> Claim | None:

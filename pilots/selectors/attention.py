@@ -1,4 +1,4 @@
-"""What waits for somebody. Public surface: ``attention``, ``Matter``."""
+"""What waits for somebody. Public surface: ``attention``, ``Matter``, ``overdue_follow_ups``."""
 
 from __future__ import annotations
 
@@ -47,22 +47,23 @@ def attention(pilots: QuerySet[Pilot], *, at: datetime) -> tuple[Matter, ...]:
     return tuple(sorted(found, key=lambda matter: (rank[matter.tone], -matter.urgency, matter.subject)))
 
 
+def overdue_follow_ups(pilots: QuerySet[Pilot], today: date) -> QuerySet[FollowUp]:
+    """Unanswered and past their day, of running periods that nobody has confirmed since."""
+    return FollowUp.objects.filter(
+        pilot__in=pilots,
+        answered_by=None,
+        due_on__lt=today,
+        pilot__spells__number=F("spell_number"),
+        pilot__spells__ended_on=None,
+        pilot__spells__last_confirmed_on__lt=F("due_on"),
+    )
+
+
 def _overdue(pilots: QuerySet[Pilot], today: date) -> Iterator[Matter]:
     """The newest unanswered follow-up of each running period."""
-    rows = (
-        FollowUp.objects.filter(
-            pilot__in=pilots,
-            answered_by=None,
-            due_on__lt=today,
-            pilot__spells__number=F("spell_number"),
-            pilot__spells__ended_on=None,
-            pilot__spells__last_confirmed_on__lt=F("due_on"),
-        )
-        .order_by("pilot__slug", "-due_on")
-        .values_list("pilot__slug", "day", "due_on")
-    )
+    rows = overdue_follow_ups(pilots, today).order_by("pilot__slug", "-due_on")
     seen = set()
-    for slug, day, due_on in rows:
+    for slug, day, due_on in rows.values_list("pilot__slug", "day", "due_on"):
         if slug in seen:
             continue
         seen.add(slug)

@@ -1,0 +1,80 @@
+"""Whether the site does its work, not only whether it runs. Public surface: ``site_health``, ``Health``, ``Check``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from django.db.models import Min
+
+from evaluations.enums import Beat
+from evaluations.models import Heartbeat
+from evaluations.selectors.queue import QueueState, queue_state
+from pilots.conf import setting
+from pilots.enums import SlotState
+from pilots.models import ScheduleSlot
+
+Status = Literal["ok", "degraded", "down"]
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    ok: bool
+    seconds: float | None = None  # since the last sign of life, or that due work has not moved; None: never, or no time
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    checks: Mapping[str, Check]
+
+    @property
+    def status(self) -> Status:
+        """Without a broker nothing is lost and little moves: degraded, until the work is seen to stand still."""
+        failed = {name for name, check in self.checks.items() if not check.ok}
+        return "ok" if not failed else "degraded" if failed == {"broker"} else "down"
+
+    def to_document(self) -> dict[str, object]:
+        return {
+            "status": self.status,
+            "checks": {
+                name: {
+                    "status": "ok" if check.ok else "failed",
+                    **({} if check.seconds is None else {"seconds": round(check.seconds, 1)}),
+                }
+                for name, check in self.checks.items()
+            },
+        }
+
+
+def site_health(*, now: datetime, broker: bool) -> Health:
+    """Red within a minute of the scheduler's end, or of work that is due and in nobody's hands.
+
+    ``broker``: whether it answers. Raises ``django.db.Error`` where the database does not.
+    """
+    limit: float = setting("STALLED_AFTER_SECONDS")
+    beats = dict(Heartbeat.objects.values_list("name", "at"))
+    scheduler = _age(beats.get(Beat.SCHEDULER), now)
+    queue = queue_state(now)
+    stalled = max(queue.stalled_seconds, _slots_stalled(queue, beats.get(Beat.SWEEP), now))
+    return Health(
+        {
+            "database": Check(True),
+            "broker": Check(broker),
+            "scheduler": Check(scheduler is not None and scheduler <= limit, scheduler),
+            "work": Check(stalled <= limit, stalled),
+        }
+    )
+
+
+def _slots_stalled(queue: QueueState, swept_at: datetime | None, now: datetime) -> float:
+    """How long a scheduled replay has been due while workers did nothing, not even the sweep."""
+    due_at = ScheduleSlot.objects.filter(state=SlotState.DUE, due_at__lte=now).aggregate(at=Min("due_at"))["at"]
+    if due_at is None:
+        return 0.0
+    return min(max(0.0, (now - at).total_seconds()) for at in (due_at, queue.moved_at, swept_at) if at is not None)
+
+
+def _age(at: datetime | None, now: datetime) -> float | None:
+    return None if at is None else max(0.0, (now - at).total_seconds())
