@@ -22,6 +22,7 @@ from evaluations.replay.pacing import Pace, backoff_seconds
 T = TypeVar("T")
 
 TICK_SECONDS = 0.2
+GATHER_SECONDS = 0.02
 SHARE_EVERY_TICKS = 10
 
 
@@ -67,8 +68,13 @@ class Answer(Enum):
 class Ledger(Protocol):
     """Where intents and results are kept. Called from one thread, never concurrently; may block and retry."""
 
-    def commit(self, intents: Sequence[Intent], settlements: Sequence[Settlement]) -> Sequence[Answer]:
-        """Store both in one transaction and renew the lease; one answer an intent, in order."""
+    def commit(
+        self, intents: Sequence[Intent], settlements: Sequence[Settlement], withdrawn: Sequence[Intent]
+    ) -> Sequence[Answer]:
+        """Store all in one transaction and renew the lease; one answer an intent, in order.
+
+        ``withdrawn`` are intents of earlier commits that were never sent.
+        """
 
     def workers_on_endpoint(self) -> int:
         """How many workers, this one included, call the endpoint now."""
@@ -99,12 +105,13 @@ _END_OF = {
 
 @dataclass
 class _GroupCommit:
-    """Collects intents and settlements and commits them together, as soon as the previous commit returned."""
+    """Collects intents and settlements and commits them together, soon after the previous commit returned."""
 
     ledger: Ledger
     _executor: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "ledger"))
     _intents: list[tuple[Intent, asyncio.Future[Answer]]] = field(default_factory=list)
     _settlements: list[Settlement] = field(default_factory=list)
+    _withdrawn: list[Intent] = field(default_factory=list)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _closing: bool = False
 
@@ -118,21 +125,30 @@ class _GroupCommit:
         self._settlements.append(settlement)
         self._wake.set()
 
+    def withdraw(self, intent: Intent) -> None:
+        """``intent`` was committed, and its call is not sent after all."""
+        self._withdrawn.append(intent)
+        self._wake.set()
+
     async def pump(self, *, heartbeat_seconds: float) -> None:
         """Run until ``close``; an empty commit now and then renews the lease while calls are in flight."""
         loop = asyncio.get_running_loop()
-        while not (self._closing and not self._intents and not self._settlements):
+        while not (self._closing and not (self._intents or self._settlements or self._withdrawn)):
             try:
                 async with asyncio.timeout(heartbeat_seconds):
                     await self._wake.wait()
             except TimeoutError:
                 pass
+            if not self._closing:
+                # Intents are committed ahead of their calls, so nobody waits for this, and the commit carries more.
+                await asyncio.sleep(GATHER_SECONDS)
             self._wake.clear()
             intents, self._intents = self._intents, []
             settlements, self._settlements = self._settlements, []
+            withdrawn, self._withdrawn = self._withdrawn, []
             try:
                 answers = await loop.run_in_executor(
-                    self._executor, self.ledger.commit, [intent for intent, _ in intents], settlements
+                    self._executor, self.ledger.commit, [intent for intent, _ in intents], settlements, withdrawn
                 )
             except BaseException as error:
                 for _, future in intents:
@@ -170,10 +186,13 @@ class _Chunk:
         return self.end is not ChunkEnd.DONE
 
     def finish(self, end: ChunkEnd) -> None:
-        """No further calls; those in flight still end and are settled."""
+        """No further intents; calls in flight still end and are settled, and so are those that the budget granted."""
         if not self.ended:
             self.end = end
-            self.pace.close()
+            if end is ChunkEnd.BUDGET:
+                self.pace.end()
+            else:
+                self.pace.close()
 
     async def caller(self, works: Iterator[Work]) -> None:
         for work in works:
@@ -185,16 +204,22 @@ class _Chunk:
         """Call until there is an answer, the retry budget is used up, or the ledger says stop."""
         loop = asyncio.get_running_loop()
         number, failures, waited_since = work.attempts, work.failures, loop.time()
-        while await self.pace.enter():
+        while await self.pace.ready():
+            number += 1
+            intent = Intent(work, number)
+            reply = await self.commits.intend(intent)
+            if reply is not Answer.GO:
+                if reply in _END_OF:
+                    self.finish(_END_OF[reply])
+                return
+            if not await self.pace.enter():
+                self.commits.withdraw(intent)
+                number -= 1
+                if self.end in (ChunkEnd.DONE, ChunkEnd.BUDGET):
+                    continue
+                return
             outcome, retry_after = Outcome.CANCELLED, None
             try:
-                number += 1
-                intent = Intent(work, number)
-                reply = await self.commits.intend(intent)
-                if reply is not Answer.GO:
-                    if reply in _END_OF:
-                        self.finish(_END_OF[reply])
-                    return
                 result = await self.provider.complete(work.request, endpoint=self.endpoint, transport=self.transport)
                 outcome, retry_after = result.outcome, result.retry_after_seconds
             finally:
@@ -241,7 +266,8 @@ async def run_chunk(
     chunk = _Chunk(provider, endpoint, transport, commits, pace, retry, random.Random(seed))  # noqa: S311
     iterator = iter(works)
     pump = asyncio.create_task(commits.pump(heartbeat_seconds=heartbeat_seconds))
-    callers = [asyncio.create_task(chunk.caller(iterator)) for _ in range(pace.max_concurrency)]
+    # As many again as may be in flight: their intents are committed while the others' calls are out.
+    callers = [asyncio.create_task(chunk.caller(iterator)) for _ in range(2 * pace.max_concurrency)]
     watch = asyncio.create_task(_watch(chunk, callers, stopping=stopping, drain_seconds=drain_seconds))
     called: asyncio.Future[Any] = asyncio.gather(*callers, return_exceptions=True)
     try:

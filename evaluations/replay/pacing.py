@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -16,6 +17,8 @@ from evaluations.enums import Outcome
 
 _SLOW_DOWN = frozenset({Outcome.RATE_LIMITED, Outcome.OVERLOADED})
 BACKOFF_BASE_SECONDS = 0.5
+# An intent that has waited this long for a place is withdrawn: consent and budget are asked again before the call.
+PATIENCE_SECONDS = 5.0
 BACKOFF_CAP_SECONDS = 60.0
 
 
@@ -37,8 +40,9 @@ class Pace:
     _share: float = field(default=1.0, init=False)
     _tokens: float = field(default=1.0, init=False)
     _refilled_at: float | None = field(default=None, init=False)
-    _waiters: list[asyncio.Future[None]] = field(default_factory=list, init=False)
-    _closed: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+    _waiters: deque[asyncio.Future[None]] = field(default_factory=deque, init=False)
+    _ending: asyncio.Event = field(default_factory=asyncio.Event, init=False)  # no new intents
+    _closed: asyncio.Event = field(default_factory=asyncio.Event, init=False)  # no calls at all
 
     def __post_init__(self) -> None:
         self.limit = float(self.max_concurrency)
@@ -52,40 +56,20 @@ class Pace:
     def ceiling(self) -> float:
         return max(1.0, self.max_concurrency * self._share)
 
-    async def enter(self) -> bool:
-        """Wait for a place; True is followed by one ``leave``. False: closed meanwhile, no place was taken."""
-        while not self._closed.is_set():
-            wait = self._admit()
-            if wait is None:
+    async def ready(self) -> bool:
+        """Wait until a call may be intended: nobody said to wait, and the minute has room. False: closed meanwhile."""
+        while not self._ending.is_set():
+            wait = self._wait()
+            if wait <= 0:
                 return True
-            if wait > 0:
-                await self.sleep(wait)
-            else:
-                future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-                self._waiters.append(future)
-                await future
+            await self.sleep(wait)
         return False
 
-    async def sleep(self, seconds: float) -> None:
-        """Sleep, but not past ``close``."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._closed.wait()
-
-    def close(self) -> None:
-        """Nobody enters any more; everyone who waits is let go."""
-        self._closed.set()
-        for waiter in self._waiters:
-            if not waiter.done():
-                waiter.set_result(None)
-
-    def _admit(self) -> float | None:
-        """Take a place (``None``), or say how long to sleep, or 0 to wait for somebody to leave."""
+    def _wait(self) -> float:
+        """Seconds until the next call is due; 0 takes its share of the minute."""
         now = self.clock()
         if now < self.not_before:
             return self.not_before - now
-        if self.in_flight >= int(self.limit):
-            return 0.0
         if self.requests_per_minute is not None:
             rate = self.requests_per_minute * self._share / 60
             self._tokens = min(max(1.0, rate), self._tokens + (now - (self._refilled_at or now)) * rate)
@@ -93,8 +77,39 @@ class Pace:
             if self._tokens < 1:
                 return (1 - self._tokens) / rate
             self._tokens -= 1
-        self.in_flight += 1
-        return None
+        return 0.0
+
+    async def enter(self) -> bool:
+        """Wait for a place; True is followed by one ``leave``. False: closed, told to wait, or no place in time."""
+        deadline = self.clock() + PATIENCE_SECONDS
+        while not self._closed.is_set() and self.clock() >= self.not_before:
+            if self.in_flight < int(self.limit):
+                self.in_flight += 1
+                return True
+            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiters.append(future)
+            try:
+                async with asyncio.timeout(deadline - self.clock()):
+                    await future
+            except TimeoutError:
+                return False
+        return False
+
+    async def sleep(self, seconds: float) -> None:
+        """Sleep, but not past ``end``."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._ending.wait()
+
+    def end(self) -> None:
+        """No new intents; calls that were granted are still sent."""
+        self._ending.set()
+
+    def close(self) -> None:
+        """Nobody enters any more; everyone who waits is let go."""
+        self._ending.set()
+        self._closed.set()
+        self._wake(len(self._waiters))
 
     def leave(self, outcome: Outcome, *, retry_after_seconds: float | None = None) -> None:
         """Give the place back and learn from how the call ended."""
@@ -103,11 +118,14 @@ class Pace:
             self.limit = max(1.0, self.limit / 2)
             if retry_after_seconds is not None:
                 self.not_before = max(self.not_before, self.clock() + retry_after_seconds)
+                self._wake(len(self._waiters))
         elif outcome is Outcome.OK:
             self.limit = min(self.ceiling, self.limit + 1 / self.limit)
-        for _ in range(max(1, int(self.limit) - self.in_flight)):
-            if not self._waiters:
-                break
-            waiter = self._waiters.pop(0)
+        self._wake(max(1, int(self.limit) - self.in_flight))
+
+    def _wake(self, n: int) -> None:
+        while n > 0 and self._waiters:
+            waiter = self._waiters.popleft()
             if not waiter.done():
                 waiter.set_result(None)
+                n -= 1

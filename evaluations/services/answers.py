@@ -1,10 +1,11 @@
-"""Answers as rows: written once, by whoever holds the lease. Public surface: ``completion_row``, ``write_completions``,
+"""Answers as rows: written once, by whoever holds the lease. Public surface: ``FinalAnswer``, ``write_completions``,
 ``record_recorded_answers``, ``give_up_on``, ``storable``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -12,50 +13,77 @@ from typing import Any
 from django.db import transaction
 
 from evaluations.enums import Outcome
-from evaluations.models import Completion, CompletionContent, RunArm, Sample
+from evaluations.models import Completion, CompletionContent, RunArm, Sample, SampleSetMember
 from evaluations.pricing import PriceRow, cost_of, price_in_force, total_input
-from evaluations.providers.base import CompletionResult, Usage
+from evaluations.providers.base import CompletionRequest, CompletionResult
 from evaluations.providers.recorded import result_from_recording
 from evaluations.replay.engine import Work
 from evaluations.services.budget import settle
+from evaluations.services.bulk import insert_returning, insert_rows
 from evaluations.services.leases import Claim, open_members, renew
 
 _SLICE = 500
 
 
-def completion_row(
-    *,
-    arm: RunArm,
-    sample_id: int,
-    repeat: int,
-    position: int,
-    result: CompletionResult,
-    attempts: int,
-    cost: Decimal | None,
-    finished_at: datetime,
-) -> Completion:
-    usage: Usage = result.usage
-    return Completion(
-        arm=arm,
-        sample_id=sample_id,
-        repeat=repeat,
-        position=position,
-        outcome=result.outcome,
-        finish_reason=result.finish_reason or "",
-        vendor_finish_reason=(result.vendor_finish_reason or "")[:60],
-        served_model=(result.served_model or "")[:200],
-        error=storable(result.error or "")[:400],
-        attempts=attempts,
-        latency_ms=None if result.timing is None else result.timing.latency_ms,
-        ttft_ms=None if result.timing is None else result.timing.ttft_ms,
-        input_uncached_tokens=usage.input_uncached,
-        cache_read_tokens=usage.cache_read,
-        cache_write_tokens=usage.cache_write,
-        output_total_tokens=usage.output_total,
-        output_visible_tokens=usage.output_visible,
-        reasoning_tokens=usage.reasoning,
-        cost_amount=cost,
-        finished_at=finished_at,
+COMPLETION_COLUMNS = (
+    "arm",
+    "sample",
+    "repeat",
+    "position",
+    "outcome",
+    "finish_reason",
+    "vendor_finish_reason",
+    "served_model",
+    "error",
+    "attempts",
+    "latency_ms",
+    "ttft_ms",
+    "input_uncached_tokens",
+    "cache_read_tokens",
+    "cache_write_tokens",
+    "output_total_tokens",
+    "output_visible_tokens",
+    "reasoning_tokens",
+    "cost_amount",
+    "finished_at",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FinalAnswer:
+    """The arm's answer to one sample and repeat. ``cost`` is of all its attempts; None = unknown."""
+
+    work: Work
+    result: CompletionResult
+    attempts: int
+    cost: Decimal | None
+
+
+def _columns(arm: RunArm, answer: FinalAnswer, finished_at: datetime) -> tuple[Any, ...]:
+    """In the order of ``COMPLETION_COLUMNS``."""
+    work, result = answer.work, answer.result
+    usage, timing = result.usage, result.timing
+    return (
+        arm.pk,
+        work.sample_id,
+        work.repeat,
+        work.position,
+        result.outcome,
+        result.finish_reason or "",
+        (result.vendor_finish_reason or "")[:60],
+        (result.served_model or "")[:200],
+        storable(result.error or "")[:400],
+        answer.attempts,
+        None if timing is None else timing.latency_ms,
+        None if timing is None else timing.ttft_ms,
+        usage.input_uncached,
+        usage.cache_read,
+        usage.cache_write,
+        usage.output_total,
+        usage.output_visible,
+        usage.reasoning,
+        answer.cost,
+        finished_at,
     )
 
 
@@ -72,36 +100,38 @@ def storable(value: Any) -> Any:
     return value
 
 
-def write_completions(rows: Sequence[tuple[Completion, CompletionResult]]) -> int:
-    """Insert answers that are not there yet, with their content; returns how many were new."""
-    if not rows:
-        return 0
-    arm_id, repeat = rows[0][0].arm_id, rows[0][0].repeat
-    sample_ids = [completion.sample_id for completion, _ in rows]
-    already = set(
-        Completion.objects.filter(arm_id=arm_id, repeat=repeat, sample_id__in=sample_ids).values_list(
-            "sample_id", flat=True
-        )
-    )
-    fresh = [(completion, result) for completion, result in rows if completion.sample_id not in already]
-    Completion.objects.bulk_create([completion for completion, _ in fresh])
-    CompletionContent.objects.bulk_create(
+def write_completions(arm: RunArm, answers: Sequence[FinalAnswer], *, finished_at: datetime) -> int:
+    """Insert the answers with their content, inside the transaction that holds the lease; returns how many."""
+    pks = insert_returning(Completion, COMPLETION_COLUMNS, [_columns(arm, answer, finished_at) for answer in answers])
+    insert_rows(
+        CompletionContent,
+        ("completion", "text", "message"),
         [
-            CompletionContent(
-                completion=completion,
-                text=None if result.text is None else storable(result.text),
-                message=None if result.message is None else storable(result.message),
-            )
-            for completion, result in fresh
-            if result.text is not None or result.message is not None
-        ]
+            (pk, storable(answer.result.text), storable(answer.result.message))
+            for pk, answer in zip(pks, answers, strict=True)
+            if answer.result.text is not None or answer.result.message is not None
+        ],
     )
-    return len(fresh)
+    return len(pks)
+
+
+def _store(claim: Claim, answers: Sequence[FinalAnswer], *, now: datetime) -> bool:
+    """Answers that cost nothing and were not called for, in one transaction; False if the lease is lost."""
+    with transaction.atomic():
+        if not renew(claim, now=now):
+            return False
+        settle(
+            run=claim.run,
+            team=claim.run.plan_version.plan.workload.team,
+            bills=(),
+            done=write_completions(claim.arm, answers, finished_at=now),
+            at=now,
+        )
+    return True
 
 
 def record_recorded_answers(claim: Claim, prices: Sequence[PriceRow], *, now: datetime) -> None:
     """The recorded arm: production's own answers become completions, priced on the day they were given."""
-    team = claim.run.plan_version.plan.workload.team
     members = open_members(claim)
     for first in range(0, len(members), _SLICE):
         part = members[first : first + _SLICE]
@@ -111,69 +141,44 @@ def record_recorded_answers(claim: Claim, prices: Sequence[PriceRow], *, now: da
                 "recorded__content"
             )
         }
-        rows = []
-        for member in part:
-            sample = samples[member.sample_id]
-            recorded = getattr(sample, "recorded", None)
-            content = getattr(recorded, "content", None)
-            result = (
-                CompletionResult(outcome=Outcome.MISSING)
-                if recorded is None or content is None
-                else result_from_recording(
-                    text=content.text,
-                    message=content.message,
-                    usage=recorded.usage,
-                    latency_ms=recorded.latency_ms,
-                    finish_reason=recorded.finish_reason or None,
-                    model=recorded.model_name or None,
-                )
-            )
-            price = price_in_force(
-                prices, on=(sample.occurred_at or now).date(), input_tokens=total_input(result.usage) or 0
-            )
-            row = completion_row(
-                arm=claim.arm,
-                sample_id=sample.pk,
-                repeat=claim.chunk.repeat,
-                position=member.position,
-                result=result,
-                attempts=0,
-                cost=None if result.outcome is Outcome.MISSING else cost_of(result.usage, price),
-                finished_at=now,
-            )
-            rows.append((row, result))
-        with transaction.atomic():
-            if not renew(claim, now=now):
-                return
-            settle(
-                run=claim.run,
-                team=team,
-                bills=(),
-                done=write_completions(rows),
-                at=now,
-            )
+        answers = [_recorded(member, samples[member.sample_id], claim, prices, now=now) for member in part]
+        if not _store(claim, answers, now=now):
+            return
+
+
+def _recorded(
+    member: SampleSetMember, sample: Sample, claim: Claim, prices: Sequence[PriceRow], *, now: datetime
+) -> FinalAnswer:
+    work = Work(sample.pk, member.position, claim.chunk.repeat, CompletionRequest({}))
+    recorded = getattr(sample, "recorded", None)
+    content = getattr(recorded, "content", None)
+    if recorded is None or content is None:
+        return FinalAnswer(work, CompletionResult(outcome=Outcome.MISSING), attempts=0, cost=None)
+    result = result_from_recording(
+        text=content.text,
+        message=content.message,
+        usage=recorded.usage,
+        latency_ms=recorded.latency_ms,
+        finish_reason=recorded.finish_reason or None,
+        model=recorded.model_name or None,
+    )
+    day = (sample.occurred_at or now).date()
+    price = price_in_force(prices, on=day, input_tokens=total_input(result.usage) or 0)
+    return FinalAnswer(work, result, attempts=0, cost=cost_of(result.usage, price))
 
 
 def give_up_on(claim: Claim, works: Sequence[Work], *, now: datetime) -> None:
     """Samples whose calls were lost with their worker again and again: left out as our own error, and listed."""
-    rows = []
-    for work in works:
-        result = CompletionResult(
-            outcome=Outcome.HARNESS_ERROR,
-            error=f"given up: {work.failures} calls ended without a result that was stored",
-        )
-        row = completion_row(
-            arm=claim.arm,
-            sample_id=work.sample_id,
-            repeat=work.repeat,
-            position=work.position,
-            result=result,
+    answers = [
+        FinalAnswer(
+            work,
+            CompletionResult(
+                outcome=Outcome.HARNESS_ERROR,
+                error=f"given up: {work.failures} calls ended without a result that was stored",
+            ),
             attempts=work.attempts,
             cost=None,
-            finished_at=now,
         )
-        rows.append((row, result))
-    with transaction.atomic():
-        if renew(claim, now=now):
-            team = claim.run.plan_version.plan.workload.team
-            settle(run=claim.run, team=team, bills=(), done=write_completions(rows), at=now)
+        for work in works
+    ]
+    _store(claim, answers, now=now)

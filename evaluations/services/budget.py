@@ -1,4 +1,4 @@
-"""Reserve before, settle after, never above the cap. Public surface: ``reserve``, ``settle``, ``Bill``.
+"""Reserve before, settle after, never above the cap. Public surface: ``reserve``, ``unreserve``, ``settle``, ``Bill``.
 
 Both run inside the ledger's transaction. A check and its change are one UPDATE, so that no two workers can both take
 the last cent. An attempt whose cost is unknown keeps its reservation: it may have been billed.
@@ -57,6 +57,15 @@ def _reserve(*, run: ReplayRun, team: Team, amount: Decimal, calls: int, at: dat
     return False
 
 
+def unreserve(*, run: ReplayRun, team: Team, bills: Sequence[Bill]) -> None:
+    """Take back the reservations of calls that were never sent, and their count."""
+    released, _ = _totals(bills)
+    ReplayRun.objects.filter(pk=run.pk).update(
+        reserved_amount=F("reserved_amount") - exact(released), calls=F("calls") - len(bills)
+    )
+    _settle_months(run, team, bills)
+
+
 def settle(*, run: ReplayRun, team: Team, bills: Sequence[Bill], done: int, at: datetime) -> None:
     """Turn reservations into what was really spent, and move the run's progress."""
     released, spent = _totals(bills)
@@ -66,6 +75,10 @@ def settle(*, run: ReplayRun, team: Team, bills: Sequence[Bill], done: int, at: 
         done=F("done") + done,
         progressed_at=at,
     )
+    _settle_months(run, team, bills)
+
+
+def _settle_months(run: ReplayRun, team: Team, bills: Sequence[Bill]) -> None:
     # In one order for every worker: two that lock the same rows the other way round would wait for each other.
     for month in sorted({_month(bill.sent_at) for bill in bills}):
         released, spent = _totals([bill for bill in bills if _month(bill.sent_at) == month])

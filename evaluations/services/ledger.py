@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from functools import cached_property
 
 from django.db import InterfaceError, OperationalError, close_old_connections, connection, transaction
 from django.utils import timezone
 
 from evaluations.conf import setting
-from evaluations.enums import AttemptState, ChunkState, CostState, Outcome, Purpose, RunStatus
-from evaluations.models import Attempt, Chunk, Endpoint, ReplayRun, RunArm
+from evaluations.enums import AttemptPurpose, AttemptState, ChunkState, CostState, Outcome, Purpose, RunStatus
+from evaluations.models import Attempt, Chunk, Completion, Endpoint, ReplayRun, RunArm, Team
 from evaluations.pricing import PriceRow, cost_of_call, price_in_force, reservation, total_input
 from evaluations.providers.base import CompletionResult
 from evaluations.replay.engine import Answer, Intent, Settlement
-from evaluations.services.answers import completion_row, write_completions
-from evaluations.services.budget import Bill, reserve, settle
+from evaluations.services.answers import FinalAnswer, storable, write_completions
+from evaluations.services.budget import Bill, reserve, settle, unreserve
+from evaluations.services.bulk import insert_rows, update_rows
 from evaluations.services.consent import consent_for
 from evaluations.services.leases import Claim, renew
 from evaluations.services.tallies import tally
@@ -31,16 +33,27 @@ from evaluations.services.tallies import tally
 _RETRY_DELAYS_SECONDS = (0.2, 0.5, 1, 2, 4, 8, 15)
 
 
+@dataclass(frozen=True, slots=True)
+class _OpenCall:
+    """An attempt whose intent is committed and whose end is not."""
+
+    sent_at: datetime
+    reserved: Decimal
+
+
 @dataclass
 class DatabaseLedger:
-    """The engine's ``Ledger`` on Django's ORM. Lives in one thread and never touches the network."""
+    """The engine's ``Ledger`` in the database. Lives in one thread and never touches the network."""
 
     claim: Claim
     endpoint: Endpoint
     prices: Sequence[PriceRow]
     clock: Callable[[], datetime] = timezone.now
-    _open: dict[tuple[int, int], Attempt] = field(default_factory=dict)  # by sample and number
-    _reserved: dict[tuple[int, int], Decimal] = field(default_factory=dict)  # for them, however often a commit is tried
+    _open: dict[tuple[int, int], _OpenCall] = field(default_factory=dict)  # by sample and number
+
+    @property
+    def _team(self) -> Team:
+        return self.claim.run.plan_version.plan.workload.team
 
     def workers_on_endpoint(self) -> int:
         return (
@@ -50,196 +63,224 @@ class DatabaseLedger:
             or 1
         )
 
-    def commit(self, intents: Sequence[Intent], settlements: Sequence[Settlement]) -> Sequence[Answer]:
+    def commit(
+        self, intents: Sequence[Intent], settlements: Sequence[Settlement], withdrawn: Sequence[Intent]
+    ) -> Sequence[Answer]:
         for delay in (*_RETRY_DELAYS_SECONDS, None):
+            opened: dict[tuple[int, int], _OpenCall] = {}
             try:
                 with transaction.atomic():
-                    answers = self._commit(intents, settlements)
+                    answers = self._commit(intents, settlements, withdrawn, opened)
             except (OperationalError, InterfaceError):
                 if delay is None:
                     raise
                 connection.close()
                 time.sleep(delay)
-                intents, settlements = self._not_yet_committed(intents, settlements)
+                intents, settlements, withdrawn = self._not_yet_committed(intents, settlements, withdrawn)
             else:
                 break
-        for settlement in settlements:
-            del self._open[_key(settlement.intent)], self._reserved[_key(settlement.intent)]
+        self._open |= opened
+        for intent in (*(settlement.intent for settlement in settlements), *withdrawn):
+            self._open.pop(_key(intent), None)
         return answers
 
     def _not_yet_committed(
-        self, intents: Sequence[Intent], settlements: Sequence[Settlement]
-    ) -> tuple[Sequence[Intent], Sequence[Settlement]]:
+        self, intents: Sequence[Intent], settlements: Sequence[Settlement], withdrawn: Sequence[Intent]
+    ) -> tuple[Sequence[Intent], Sequence[Settlement], Sequence[Intent]]:
         """A commit whose answer was lost with the connection may have happened: never count it twice."""
         stored = {
-            (attempt.sample_id or 0, attempt.number): attempt
-            for attempt in Attempt.objects.filter(arm=self.claim.arm, lease_owner=self.claim.owner)
+            (sample_id, number): (state, _OpenCall(sent_at, reserved))
+            for sample_id, number, state, sent_at, reserved in Attempt.objects.filter(
+                arm=self.claim.arm, lease_owner=self.claim.owner
+            ).values_list("sample_id", "number", "state", "sent_at", "reserved_amount")
         }
-        for intent in intents:
-            if _key(intent) in stored:
-                self._open[_key(intent)] = stored[_key(intent)]
-                self._reserved[_key(intent)] = stored[_key(intent)].reserved_amount
-        return intents, [
-            settlement
-            for settlement in settlements
-            if stored[_key(settlement.intent)].state is not AttemptState.SETTLED
-        ]
+        self._open |= {_key(intent): stored[_key(intent)][1] for intent in intents if _key(intent) in stored}
+        return (
+            intents,
+            [s for s in settlements if stored[_key(s.intent)][0] != AttemptState.SETTLED],
+            [intent for intent in withdrawn if _key(intent) in stored],
+        )
 
-    def _commit(self, intents: Sequence[Intent], settlements: Sequence[Settlement]) -> Sequence[Answer]:
+    def _commit(
+        self,
+        intents: Sequence[Intent],
+        settlements: Sequence[Settlement],
+        withdrawn: Sequence[Intent],
+        opened: dict[tuple[int, int], _OpenCall],
+    ) -> Sequence[Answer]:
         now = self.clock()
         ours = renew(self.claim, now=now)
         if settlements:
             self._settle(settlements, now=now, fenced=not ours)
+        if withdrawn:
+            self._withdraw(withdrawn, now=now)
         if not intents:
             return []
         if not ours:
             return [Answer.LEASE_LOST] * len(intents)
-        return self._intend(intents, now=now)
+        return self._intend(intents, opened, now=now)
 
-    def _intend(self, intents: Sequence[Intent], *, now: datetime) -> list[Answer]:
-        run, arm = self.claim.run, self.claim.arm
+    def _intend(
+        self, intents: Sequence[Intent], opened: dict[tuple[int, int], _OpenCall], *, now: datetime
+    ) -> list[Answer]:
+        run = self.claim.run
         status = ReplayRun.objects.values_list("status", flat=True).get(pk=run.pk)
         if status != RunStatus.RUNNING:
             return [Answer.STOPPED] * len(intents)
-        team = run.plan_version.plan.workload.team
-        if (
-            refusal := consent_for(team=team, endpoint=self.endpoint, purpose=Purpose.EVALUATION, at=now).refusal
-        ) is not None:
-            self._complete(
-                [(intent, CompletionResult(outcome=Outcome.NOT_PERMITTED, error=refusal), None) for intent in intents],
-                now=now,
-                attempts=0,
-            )
+        consent = consent_for(team=self._team, endpoint=self.endpoint, purpose=Purpose.EVALUATION, at=now)
+        if consent.refusal is not None:
+            self._refuse(intents, consent.refusal, now=now)
             return [Answer.NOT_PERMITTED] * len(intents)
         fresh = [intent for intent in intents if _key(intent) not in self._open]
         needs = [self._reservation(intent, now) for intent in fresh]
-        granted = reserve(run=run, team=team, amounts=needs, at=now) if fresh else 0
-        attempts = [
-            Attempt(
-                run=run,
-                arm=arm,
-                sample_id=intent.work.sample_id,
-                endpoint=self.endpoint,
-                repeat=intent.work.repeat,
-                number=intent.number,
-                lease_owner=self.claim.owner,
-                reserved_amount=need,
-                sent_at=now,
-                currency=run.currency,
-            )
-            for intent, need in zip(fresh[:granted], needs, strict=False)
+        granted = reserve(run=run, team=self._team, amounts=needs, at=now) if fresh else 0
+        for intent, need in zip(fresh[:granted], needs, strict=False):
+            opened[_key(intent)] = _OpenCall(now, need)
+        insert_rows(
+            Attempt,
+            _INTENT_COLUMNS,
+            [
+                (
+                    run.pk,
+                    self.claim.arm.pk,
+                    intent.work.sample_id,
+                    self.endpoint.pk,
+                    intent.work.repeat,
+                    intent.number,
+                    AttemptPurpose.ARM,
+                    AttemptState.SENT,
+                    self.claim.owner,
+                    need,
+                    now,
+                    "",
+                    "",
+                    CostState.UNKNOWN,
+                    run.currency,
+                    [],
+                )
+                for intent, need in zip(fresh[:granted], needs, strict=False)
+            ],
+        )
+        known = self._open.keys() | opened.keys()
+        return [Answer.GO if _key(intent) in known else Answer.BUDGET for intent in intents]
+
+    def _refuse(self, intents: Sequence[Intent], refusal: str, *, now: datetime) -> None:
+        """Nothing is sent: the samples show as not permitted."""
+        result = CompletionResult(outcome=Outcome.NOT_PERMITTED, error=refusal)
+        answered = set(
+            Completion.objects.filter(
+                arm=self.claim.arm,
+                repeat=self.claim.chunk.repeat,
+                sample_id__in=[intent.work.sample_id for intent in intents],
+            ).values_list("sample_id", flat=True)
+        )
+        answers = [
+            FinalAnswer(intent.work, result, attempts=intent.number - 1, cost=None)
+            for intent in intents
+            if intent.work.sample_id not in answered
         ]
-        Attempt.objects.bulk_create(attempts)
-        for attempt in attempts:
-            self._open[attempt.sample_id or 0, attempt.number] = attempt
-            self._reserved[attempt.sample_id or 0, attempt.number] = attempt.reserved_amount
-        return [Answer.GO if _key(intent) in self._open else Answer.BUDGET for intent in intents]
+        done = write_completions(self.claim.arm, answers, finished_at=now)
+        settle(run=self.claim.run, team=self._team, bills=(), done=done, at=now)
+
+    def _withdraw(self, intents: Sequence[Intent], *, now: datetime) -> None:
+        """Calls that were intended and never sent: as if nobody had thought of them."""
+        calls = [self._open[_key(intent)] for intent in intents]
+        Attempt.objects.filter(
+            arm=self.claim.arm,
+            lease_owner=self.claim.owner,
+            state=AttemptState.SENT,
+            sample_id__in=[intent.work.sample_id for intent in intents],
+        ).delete()
+        unreserve(
+            run=self.claim.run,
+            team=self._team,
+            bills=[Bill(call.sent_at, released=call.reserved, spent=Decimal(0)) for call in calls],
+        )
 
     def _reservation(self, intent: Intent, now: datetime) -> Decimal:
         return reservation(
             {**intent.work.request.body, **self.endpoint.parameters},
             self.prices,
             on=now.date(),
-            assumed=self._assumed_price(),
+            assumed=self._assumed_price,
             assumed_output_tokens=setting("ASSUMED_OUTPUT_TOKENS"),
         )
 
+    @cached_property
     def _assumed_price(self) -> PriceRow | None:
         """What the budget says to assume where the vendor discloses no price."""
         run = self.claim.run
         return None if run.assume_per_mtok is None else PriceRow.assumed(run.assume_per_mtok, currency=run.currency)
 
     def _settle(self, settlements: Sequence[Settlement], *, now: datetime, fenced: bool) -> None:
-        attempts, final, bills = [], [], []
+        arm, rows, bills, ends = self.claim.arm, [], [], []
+        earlier = _earlier_costs(arm, [s.intent for s in settlements if s.final and s.intent.number > 1])
+        answers = []
         for settlement in settlements:
             result, intent = settlement.result, settlement.intent
-            attempt = self._open[_key(intent)]
-            price = price_in_force(self.prices, on=attempt.sent_at.date(), input_tokens=total_input(result.usage) or 0)
-            attempt.state = AttemptState.SETTLED
-            attempt.settled_at = now
-            attempt.outcome = result.outcome
-            attempt.http_status = result.http_status
-            attempt.request_id = (result.request_id or "")[:120]
-            attempt.latency_ms = None if result.timing is None else result.timing.latency_ms
-            attempt.raw_usage = None if result.usage.raw is None else dict(result.usage.raw)
-            attempt.changes = [
-                {"parameter": change.parameter, "action": change.action, "detail": change.detail}
-                for change in result.changes
-            ]
-            attempt.price_id = None if price is None else price.id
-            attempt.cost_amount = cost_of_call(result, price)
-            attempt.cost_state = CostState.UNKNOWN if attempt.cost_amount is None else CostState.KNOWN
-            reserved = self._reserved[_key(intent)]
-            if attempt.cost_amount is None:
+            call = self._open[_key(intent)]
+            price = price_in_force(self.prices, on=call.sent_at.date(), input_tokens=total_input(result.usage) or 0)
+            cost = cost_of_call(result, price)
+            kept = Decimal(0)
+            if cost is None:
                 # Nobody knows what it cost: the cap goes on counting it, at the assumed price where there is one.
-                assumed = cost_of_call(result, self._assumed_price())
-                attempt.reserved_amount = reserved if assumed is None else assumed
-                bills.append(Bill(attempt.sent_at, released=reserved - attempt.reserved_amount, spent=Decimal(0)))
-            else:
-                bills.append(Bill(attempt.sent_at, released=reserved, spent=attempt.cost_amount))
-            attempts.append(attempt)
-            if settlement.final:
-                final.append((intent, result, attempt))
-        # One upsert by primary key; bulk_update would build a CASE of every row for every field.
-        Attempt.objects.bulk_create(
-            attempts, update_conflicts=True, unique_fields=["pk"], update_fields=_SETTLED_FIELDS
-        )
-        done = 0 if fenced else self._complete(final, now=now)
-        tally(run=self.claim.run, endpoint=self.endpoint, settled=attempts, at=now)
-        settle(
-            run=self.claim.run,
-            team=self.claim.run.plan_version.plan.workload.team,
-            bills=bills,
-            done=done,
-            at=now,
-        )
-
-    def _complete(
-        self,
-        final: Sequence[tuple[Intent, CompletionResult, Attempt | None]],
-        *,
-        now: datetime,
-        attempts: int | None = None,
-    ) -> int:
-        """Write the arm's answers; returns how many were new. Somebody else's answer is never overwritten."""
-        costs = _earlier_costs(self.claim.arm, [intent for intent, _, attempt in final if intent.number > 1])
-        rows = []
-        for intent, result, attempt in final:
-            earlier = costs.get((intent.work.sample_id, intent.work.repeat), (Decimal(0), True))
-            own = None if attempt is None else attempt.cost_amount
-            known = own is not None and earlier[1]
+                assumed = cost_of_call(result, self._assumed_price)
+                kept = call.reserved if assumed is None else assumed
+            bills.append(Bill(call.sent_at, released=call.reserved - kept, spent=cost or Decimal(0)))
+            ends.append((result.outcome, cost))
             rows.append(
                 (
-                    completion_row(
-                        arm=self.claim.arm,
-                        sample_id=intent.work.sample_id,
-                        repeat=intent.work.repeat,
-                        position=intent.work.position,
-                        result=result,
-                        attempts=intent.number if attempts is None else attempts,
-                        cost=earlier[0] + own if known and own is not None else None,
-                        finished_at=now,
-                    ),
-                    result,
+                    AttemptState.SETTLED,
+                    kept if cost is None else call.reserved,
+                    now,
+                    result.outcome,
+                    result.http_status,
+                    (result.request_id or "")[:120],
+                    None if result.timing is None else result.timing.latency_ms,
+                    None if result.usage.raw is None else storable(dict(result.usage.raw)),
+                    [asdict(change) for change in result.changes],
+                    None if price is None else price.id,
+                    cost,
+                    CostState.UNKNOWN if cost is None else CostState.KNOWN,
+                    arm.pk,
+                    intent.work.sample_id,
+                    intent.work.repeat,
+                    intent.number,
                 )
             )
-        done = write_completions(rows)
-        if attempts is not None:
-            settle(
-                run=self.claim.run,
-                team=self.claim.run.plan_version.plan.workload.team,
-                bills=(),
-                done=done,
-                at=now,
-            )
-        return done
+            if settlement.final:
+                before = earlier.get((intent.work.sample_id, intent.work.repeat), Decimal(0))
+                total = None if cost is None or before is None else before + cost
+                answers.append(FinalAnswer(intent.work, result, attempts=intent.number, cost=total))
+        update_rows(Attempt, _SETTLED_COLUMNS, ("arm", "sample", "repeat", "number"), rows)
+        done = 0 if fenced else write_completions(arm, answers, finished_at=now)
+        tally(run=self.claim.run, endpoint=self.endpoint, settled=ends, at=now)
+        settle(run=self.claim.run, team=self._team, bills=bills, done=done, at=now)
 
 
 def _key(intent: Intent) -> tuple[int, int]:
     return intent.work.sample_id, intent.number
 
 
-_SETTLED_FIELDS = [
+_INTENT_COLUMNS = (
+    "run",
+    "arm",
+    "sample",
+    "endpoint",
+    "repeat",
+    "number",
+    "purpose",
+    "state",
+    "lease_owner",
+    "reserved_amount",
+    "sent_at",
+    "outcome",
+    "request_id",
+    "cost_state",
+    "currency",
+    "changes",
+)
+_SETTLED_COLUMNS = (
     "state",
     "reserved_amount",
     "settled_at",
@@ -252,21 +293,21 @@ _SETTLED_FIELDS = [
     "price",
     "cost_amount",
     "cost_state",
-]
+)
 
 
-def _earlier_costs(arm: RunArm, intents: Sequence[Intent]) -> dict[tuple[int, int], tuple[Decimal, bool]]:
-    """What earlier attempts on the same samples cost, and whether all of it is known."""
+def _earlier_costs(arm: RunArm, intents: Sequence[Intent]) -> dict[tuple[int, int], Decimal | None]:
+    """What earlier attempts on the same samples cost together; None where one of them is unknown."""
     if not intents:
         return {}
     numbers = {(intent.work.sample_id, intent.work.repeat): intent.number for intent in intents}
-    totals: dict[tuple[int, int], tuple[Decimal, bool]] = {}
-    earlier = Attempt.objects.filter(arm=arm, sample_id__in=[key[0] for key in numbers])
+    totals: dict[tuple[int, int], Decimal | None] = {}
+    earlier = Attempt.objects.filter(arm=arm, sample_id__in=[sample_id for sample_id, _ in numbers])
     for sample_id, repeat, number, amount in earlier.values_list("sample_id", "repeat", "number", "cost_amount"):
         key = (sample_id or 0, repeat)
         if number < numbers.get(key, 0):
-            total, known = totals.get(key, (Decimal(0), True))
-            totals[key] = (total + (amount or 0), known and amount is not None)
+            so_far = totals.get(key, Decimal(0))
+            totals[key] = None if so_far is None or amount is None else so_far + amount
     return totals
 
 

@@ -9,16 +9,19 @@ from typing import Any
 
 from django.db.models import F
 
-from evaluations.models import Attempt, CallTally, Endpoint, ReplayRun
+from evaluations.enums import Outcome
+from evaluations.models import CallTally, Endpoint, ReplayRun
 from evaluations.models.fields import exact
 
 
-def tally(*, run: ReplayRun, endpoint: Endpoint, settled: Iterable[Attempt], at: datetime) -> None:
-    """Count the attempts that this transaction settles; ``at`` decides their day."""
+def tally(
+    *, run: ReplayRun, endpoint: Endpoint, settled: Iterable[tuple[Outcome, Decimal | None]], at: datetime
+) -> None:
+    """Count the attempts that this transaction settles, by outcome and cost; ``at`` decides their day."""
     totals: dict[str, tuple[int, Decimal]] = {}
-    for attempt in settled:
-        calls, cost = totals.get(attempt.outcome, (0, Decimal(0)))
-        totals[attempt.outcome] = calls + 1, cost + (attempt.cost_amount or 0)
+    for ended, amount in settled:
+        calls, cost = totals.get(ended, (0, Decimal(0)))
+        totals[ended] = calls + 1, cost + (amount or 0)
     # In one order for every worker: two that lock the same rows the other way round would wait for each other.
     for outcome in sorted(totals):
         calls, cost = totals[outcome]

@@ -29,8 +29,11 @@ class MemoryLedger:
     commits: int = 0
     threads: set[int] = field(default_factory=set)
 
-    def commit(self, intents: Sequence[Intent], settlements: Sequence[Settlement]) -> Sequence[Answer]:
+    def commit(
+        self, intents: Sequence[Intent], settlements: Sequence[Settlement], withdrawn: Sequence[Intent]
+    ) -> Sequence[Answer]:
         self.commits += 1
+        self.intents = [intent for intent in self.intents if intent not in withdrawn]
         self.threads.add(threading.get_ident())
         answers = []
         for intent in intents:
@@ -185,20 +188,34 @@ def test_an_outcome_that_stops_the_arm_costs_at_most_the_calls_in_flight(outcome
     assert [s.final for s in ledger.settlements] == [False] * len(ledger.settlements)
 
 
+def test_what_the_budget_granted_is_still_sent_and_nothing_more() -> None:
+    ledger = MemoryLedger(say=lambda calls: Answer.GO if calls < 10 else Answer.BUDGET)
+    vendor = Vendor(seconds=0.02)
+    assert replay(100, vendor, ledger) is ChunkEnd.BUDGET
+    assert sum(vendor.calls.values()) == len(ledger.settlements) == 10
+
+
 @pytest.mark.parametrize(
-    ("answer", "end"),
-    [
-        (Answer.BUDGET, ChunkEnd.BUDGET),
-        (Answer.LEASE_LOST, ChunkEnd.LEASE_LOST),
-        (Answer.STOPPED, ChunkEnd.STOPPED),
-    ],
+    ("answer", "end"), [(Answer.LEASE_LOST, ChunkEnd.LEASE_LOST), (Answer.STOPPED, ChunkEnd.STOPPED)]
 )
-def test_when_the_ledger_says_no_nothing_more_is_sent_and_calls_in_flight_are_settled(answer, end) -> None:
+def test_when_the_ledger_says_stop_calls_in_flight_are_settled_and_the_others_withdrawn(answer, end) -> None:
     ledger = MemoryLedger(say=lambda calls: Answer.GO if calls < 10 else answer)
     vendor = Vendor(seconds=0.02)
     assert replay(100, vendor, ledger) is end
-    assert sum(vendor.calls.values()) == 10
-    assert len(ledger.settlements) == 10
+    sent = {sample for sample, calls in vendor.calls.items() if calls}
+    assert len(sent) <= 10
+    assert {s.intent.work.sample_id for s in ledger.settlements} == sent
+    assert {intent.work.sample_id for intent in ledger.intents} == sent
+
+
+def test_an_intent_that_meets_a_wait_is_withdrawn_and_asked_again_afterwards() -> None:
+    """Consent and budget are as fresh as the call: nothing that was granted before a long wait is sent after it."""
+    vendor = Vendor(outcomes=lambda sample, call: Outcome.RATE_LIMITED if call == 1 else Outcome.OK, seconds=0.01)
+    vendor.retry_after = 0.3
+    ledger = MemoryLedger()
+    assert replay(20, vendor, ledger, concurrency=4) is ChunkEnd.DONE
+    assert sorted(s.intent.work.sample_id for s in ledger.settlements if s.final) == list(range(20))
+    assert len(ledger.intents) == sum(vendor.calls.values())
 
 
 def test_a_sample_that_may_not_be_sent_is_skipped_and_the_rest_goes_on() -> None:
@@ -228,10 +245,10 @@ def test_a_stop_cuts_calls_that_outlast_the_drain() -> None:
 
 def test_a_ledger_that_gives_up_ends_the_chunk_with_its_error() -> None:
     class Broken(MemoryLedger):
-        def commit(self, intents, settlements):
+        def commit(self, intents, settlements, withdrawn):
             if len(self.intents) >= 8:
                 raise RuntimeError("disk gone")
-            return super().commit(intents, settlements)
+            return super().commit(intents, settlements, withdrawn)
 
     with pytest.raises(RuntimeError, match="disk gone"):
         replay(100, Vendor(seconds=0.01), Broken())
