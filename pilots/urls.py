@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, include, path, register_converter
 
-from pilots.views import exports, home, machines, opening, pilot, planning, record, records, reports, runs, session
+from pilots.views import (
+    exports,
+    home,
+    machines,
+    opening,
+    pilot,
+    planning,
+    record,
+    records,
+    reports,
+    runs,
+    schedules,
+    session,
+)
 
 
 class PilotSlug:
@@ -40,6 +53,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("pilots/<pilot_slug:slug>/periods/", pilot.periods, name="periods"),
     path("pilots/<pilot_slug:slug>/replays/", pilot.replays, name="replays"),
     path("pilots/<pilot_slug:slug>/replays/start/", planning.replay, name="start-replay"),
+    path("pilots/<pilot_slug:slug>/schedule/", schedules.schedule, name="schedule"),
     path("pilots/<pilot_slug:slug>/plan/freeze/", planning.freeze, name="freeze"),
     path("pilots/<pilot_slug:slug>/record/<slug:kind>/", record.record, name="record"),
     path("runs/<int:pk>/", runs.run, name="run"),

@@ -16,6 +16,7 @@ from pilots.selectors.events import events_of
 from pilots.selectors.evidence import newest_reading
 from pilots.selectors.profile import PilotProfile, pilot_profile
 from pilots.selectors.runs import runs_of
+from pilots.selectors.schedules import schedule_of
 from pilots.selectors.spells import spells_of
 from pilots.views.page import access_of, door, page
 
@@ -89,4 +90,4 @@ def periods(request: HttpRequest, slug: str) -> HttpResponse:
 @door("GET")
 def replays(request: HttpRequest, slug: str) -> HttpResponse:
     pilot = pilot_or_404(request, slug)
-    return tab(request, pilot, "replays", {"runs": runs_of(pilot)})
+    return tab(request, pilot, "replays", {"runs": runs_of(pilot), "schedule": schedule_of(pilot)})

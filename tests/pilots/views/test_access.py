@@ -18,7 +18,7 @@ pytestmark = pytest.mark.django_db
 # Name -> how its arguments are found. Together these are all routes of the web UI.
 LISTS = {"home", "list", "jump", "retention", "catalogue", "endpoints", "prices", "exports", "audit"}
 OF_A_PILOT = {"pilot", "timeline", "evidence", "periods", "replays"}
-MANAGED = {"start-replay", "freeze", "record"}
+MANAGED = {"start-replay", "freeze", "record", "schedule"}
 OF_A_RUN = {"run", "progress", "answers"}
 MANAGED_RUN = {"cancel", "resume"}
 # Sign-in and sign-out are open to all; the rest have tests of their own.
