@@ -229,7 +229,7 @@ def run_document(run: ReplayRun) -> dict[str, Any]:
         "done": run.done,
         "arms": {role: summary.to_document() for role, summary in arm_summaries(run).items()},
         "comparisons": stored_comparisons(run),
-        "decision": str(run.decision) or None,
+        "decision": str(run.decision) if run.decision else None,
         "decision_reason": run.decision_reason or None,
         "after_the_look": run.after_the_look,
         "after_the_fact": run.plan_version.after_the_fact,
