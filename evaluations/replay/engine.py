@@ -11,6 +11,7 @@ import asyncio
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Any, Protocol, TypeVar
@@ -60,6 +61,7 @@ class Answer(Enum):
 
     GO = auto()
     BUDGET = auto()  # the cap would be passed
+    LATER = auto()  # the cap has room again once calls in flight are settled for less than was reserved
     NOT_PERMITTED = auto()  # the data agreement does not list this vendor, region or purpose
     LEASE_LOST = auto()  # another worker has the chunk now
     STOPPED = auto()  # the run was cancelled or has ended
@@ -113,6 +115,7 @@ class _GroupCommit:
     _settlements: list[Settlement] = field(default_factory=list)
     _withdrawn: list[Intent] = field(default_factory=list)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
+    _settled: asyncio.Event = field(default_factory=asyncio.Event)
     _closing: bool = False
 
     async def intend(self, intent: Intent) -> Answer:
@@ -124,6 +127,12 @@ class _GroupCommit:
     def settle(self, settlement: Settlement) -> None:
         self._settlements.append(settlement)
         self._wake.set()
+
+    async def settled(self, seconds: float) -> None:
+        """Until a settlement is committed, ``seconds`` at the most: calls of other workers are settled elsewhere."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._settled.wait()
 
     def withdraw(self, intent: Intent) -> None:
         """``intent`` was committed, and its call is not sent after all."""
@@ -155,6 +164,9 @@ class _GroupCommit:
                     if not future.done():
                         future.set_exception(error)
                 raise
+            if settlements or withdrawn:
+                self._settled.set()
+                self._settled = asyncio.Event()
             for (_, future), answer in zip(intents, answers, strict=True):
                 if not future.done():
                     future.set_result(answer)
@@ -208,6 +220,10 @@ class _Chunk:
             number += 1
             intent = Intent(work, number)
             reply = await self.commits.intend(intent)
+            if reply is Answer.LATER:
+                number -= 1
+                await self.commits.settled(TICK_SECONDS)
+                continue
             if reply is not Answer.GO:
                 if reply in _END_OF:
                     self.finish(_END_OF[reply])

@@ -1,4 +1,6 @@
-"""Reserve before, settle after, never above the cap. Public surface: ``reserve``, ``unreserve``, ``settle``, ``Bill``.
+"""Reserve before, settle after, never above the cap.
+
+Public surface: ``reserve``, ``may_fit_later``, ``unreserve``, ``settle``, ``Bill``.
 
 Both run inside the ledger's transaction. A check and its change are one UPDATE, so that no two workers can both take
 the last cent. An attempt whose cost is unknown keeps its reservation: it may have been billed.
@@ -10,11 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from itertools import accumulate
 
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet, Sum
 
-from evaluations.enums import RunStatus
-from evaluations.models import BudgetMonth, ReplayRun, Team
+from evaluations.enums import AttemptState, ChunkState, RunStatus
+from evaluations.models import Attempt, BudgetMonth, Chunk, ReplayRun, Team
 from evaluations.models.fields import exact
 from evaluations.pricing import BEYOND_ANY_BUDGET
 
@@ -30,10 +33,57 @@ class Bill:
 
 def reserve(*, run: ReplayRun, team: Team, amounts: Sequence[Decimal], at: datetime) -> int:
     """Reserve the first n of ``amounts`` that fit under every cap and count n calls; returns n."""
-    for n in range(len(amounts), 0, -1):  # the end of a budget is rare, so try down one by one
-        if _reserve(run=run, team=team, amount=sum(amounts[:n], Decimal(0)), calls=n, at=at):
-            return n
+    most = len(amounts)
+    while most:
+        if _reserve(run=run, team=team, amount=sum(amounts[:most], Decimal(0)), calls=most, at=at):
+            return most
+        # Others reserve and settle meanwhile, so what is left now only says where to go on trying.
+        left = min(_left_of_run(run), _left_of_month(run, team, at))
+        most = min(most - 1, sum(total <= left for total in accumulate(amounts)))
     return 0
+
+
+def may_fit_later(*, run: ReplayRun, team: Team, amount: Decimal, at: datetime) -> bool:
+    """Whether ``amount`` would fit under every cap if the calls in flight turned out to cost nothing.
+
+    A reservation is an upper bound: most of it comes back when its call is settled. Calls of workers whose lease ran
+    out are not in flight; what they reserved stays.
+    """
+    if amount >= BEYOND_ANY_BUDGET or not _has_calls_left(run):
+        return False
+    live = Chunk.objects.filter(state=ChunkState.PENDING, lease_expires_at__gt=at).values("lease_owner")
+    sent = Attempt.objects.filter(state=AttemptState.SENT, lease_owner__in=live)
+    return amount <= min(
+        _left_of_run(run) + _reserved(sent.filter(run=run)),
+        _left_of_month(run, team, at)
+        + _reserved(sent.filter(run__plan_version__plan__workload__team=team, run__currency=run.currency)),
+    )
+
+
+def _reserved(attempts: QuerySet[Attempt]) -> Decimal:
+    return attempts.aggregate(total=Sum("reserved_amount"))["total"] or Decimal(0)
+
+
+def _has_calls_left(run: ReplayRun) -> bool:
+    limits = Q(max_calls__isnull=True) | Q(max_calls__gt=F("calls"))
+    return ReplayRun.objects.filter(limits, pk=run.pk).exists()
+
+
+def _left_of_run(run: ReplayRun) -> Decimal:
+    row = ReplayRun.objects.only("budget_amount", "spent_amount", "reserved_amount").get(pk=run.pk)
+    return Decimal(row.budget_amount - row.spent_amount - row.reserved_amount)
+
+
+def _left_of_month(run: ReplayRun, team: Team, at: datetime) -> Decimal:
+    cap = _cap(team, run)
+    if cap is None:
+        return BEYOND_ANY_BUDGET
+    month = BudgetMonth.objects.filter(team=team, month=_month(at), currency=run.currency).first()
+    return cap if month is None else Decimal(cap - month.spent_amount - month.reserved_amount)
+
+
+def _cap(team: Team, run: ReplayRun) -> Decimal | None:
+    return team.monthly_cap_amount if team.monthly_cap_currency == run.currency else None
 
 
 def _reserve(*, run: ReplayRun, team: Team, amount: Decimal, calls: int, at: datetime) -> bool:
@@ -48,8 +98,7 @@ def _reserve(*, run: ReplayRun, team: Team, amount: Decimal, calls: int, at: dat
     )
     if not taken:
         return False
-    cap = team.monthly_cap_amount if team.monthly_cap_currency == run.currency else None
-    if _change_month(team, run.currency, _month(at), reserved=amount, spent=Decimal(0), cap=cap):
+    if _change_month(team, run.currency, _month(at), reserved=amount, spent=Decimal(0), cap=_cap(team, run)):
         return True
     ReplayRun.objects.filter(pk=run.pk).update(
         reserved_amount=F("reserved_amount") - exact(amount), calls=F("calls") - calls

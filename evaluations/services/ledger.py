@@ -23,7 +23,7 @@ from evaluations.pricing import PriceRow, cost_of_call, price_in_force, reservat
 from evaluations.providers.base import CompletionResult
 from evaluations.replay.engine import Answer, Intent, Settlement
 from evaluations.services.answers import FinalAnswer, storable, write_completions
-from evaluations.services.budget import Bill, reserve, settle, unreserve
+from evaluations.services.budget import Bill, may_fit_later, reserve, settle, unreserve
 from evaluations.services.bulk import insert_rows, update_rows
 from evaluations.services.consent import consent_for
 from evaluations.services.leases import Claim, renew
@@ -162,7 +162,10 @@ class DatabaseLedger:
             ],
         )
         known = self._open.keys() | opened.keys()
-        return [Answer.GO if _key(intent) in known else Answer.BUDGET for intent in intents]
+        refused = Answer.BUDGET
+        if granted < len(fresh) and may_fit_later(run=run, team=self._team, amount=needs[granted], at=now):
+            refused = Answer.LATER
+        return [Answer.GO if _key(intent) in known else refused for intent in intents]
 
     def _refuse(self, intents: Sequence[Intent], refusal: str, *, now: datetime) -> None:
         """Nothing is sent: the samples show as not permitted."""

@@ -195,6 +195,25 @@ def test_what_the_budget_granted_is_still_sent_and_nothing_more() -> None:
     assert sum(vendor.calls.values()) == len(ledger.settlements) == 10
 
 
+def test_a_call_for_which_the_cap_has_no_room_yet_waits_for_the_calls_in_flight() -> None:
+    vendor = Vendor(seconds=0.01)
+
+    class Tight(MemoryLedger):
+        """Room for three calls at a time."""
+
+        def commit(self, intents, settlements, withdrawn):
+            room = 3 - len(self.intents) + len(self.settlements) + len(settlements)
+            self.say = lambda calls: Answer.GO if calls < len(before) + room else Answer.LATER
+            before = list(self.intents)
+            return super().commit(intents, settlements, withdrawn)
+
+    ledger = Tight()
+    assert replay(30, vendor, ledger) is ChunkEnd.DONE
+    assert vendor.peak <= 3
+    assert vendor.calls == Counter(range(30))
+    assert {intent.number for intent in ledger.intents} == {1}
+
+
 @pytest.mark.parametrize(
     ("answer", "end"), [(Answer.LEASE_LOST, ChunkEnd.LEASE_LOST), (Answer.STOPPED, ChunkEnd.STOPPED)]
 )

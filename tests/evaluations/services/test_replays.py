@@ -11,7 +11,17 @@ from django.db.models import Sum
 from django.utils import timezone
 
 from evaluations.enums import AttemptState, Decision, Outcome, RunStatus
-from evaluations.models import Attempt, AuditEvent, Chunk, Completion, DataAgreement, Endpoint, ReplayRun, ScoreRow
+from evaluations.models import (
+    Attempt,
+    AuditEvent,
+    Chunk,
+    Completion,
+    DataAgreement,
+    Endpoint,
+    Plan,
+    ReplayRun,
+    ScoreRow,
+)
 from evaluations.selectors.progress import run_document, run_progress
 from evaluations.services import audit
 from evaluations.services.errors import Conflict, Refused
@@ -147,6 +157,27 @@ def test_the_cap_is_never_passed_and_raising_it_resumes_without_paying_twice(sim
     run = work(run)
     assert (run.status, run.done) == (RunStatus.FINISHED, 200)
     assert simulated.bill()["requests"] == simulated.bill()["distinct"] == 200
+
+
+def test_reservations_of_calls_in_flight_end_no_run_that_its_cap_can_pay(simulated) -> None:
+    """Eight calls reserve eight times what they cost: the ninth waits for them instead of ending the run."""
+    paid = work(start(ready_plan(simulated.url, n=100))).spent_amount
+    tight = work(start(Plan.objects.get(), budget=paid + Decimal("0.002")))
+    assert (tight.status, tight.done, tight.spent_amount) == (RunStatus.FINISHED, 200, paid)
+
+
+def test_a_cap_is_used_up_to_less_than_one_reservation(simulated) -> None:
+    run = work(start(ready_plan(simulated.url, n=100, budget="0.02")))
+    one_call = max(Attempt.objects.values_list("reserved_amount", flat=True))
+    assert run.status is RunStatus.STOPPED_BY_BUDGET
+    assert Decimal("0.02") - one_call < run.spent_amount <= Decimal("0.02")
+    assert run.reserved_amount == 0
+
+
+def test_the_document_of_a_run_that_goes_on_holds_no_decision(simulated) -> None:
+    run = start(ready_plan(simulated.url, n=5))
+    assert run_document(run)["decision"] is None
+    assert run_document(ReplayRun.objects.get())["decision"] is None
 
 
 def test_a_team_s_monthly_cap_stops_a_run_below_its_own(simulated) -> None:
