@@ -1,0 +1,67 @@
+"""The worker and its scheduler as real processes: what is due starts by itself, and standing still turns health red.
+
+P31 of RELIABILITY.md, with a patience of seconds instead of 40.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from evaluations.enums import RunStatus, RunTrigger
+from evaluations.models import ReplayRun
+from evaluations.simulator.server import SimulatedVendors
+from pilots.enums import SlotState
+from pilots.models import ScheduleSlot
+from pilots.services.schedules import save_schedule
+from tests import factories as make
+from tests.pilots.views.people import planned_pilot
+from tests.replays import start, vendors
+from tests.workers import Worker, until
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.fault]
+
+PATIENCE_SECONDS = 5
+
+
+def status() -> str:
+    return str(Client().get("/healthz").json()["status"])
+
+
+def failed() -> set[str]:
+    checks = Client().get("/healthz").json()["checks"]
+    return {name for name, check in checks.items() if check["status"] != "ok"}
+
+
+def test_a_due_slot_starts_and_a_stopped_worker_or_scheduler_is_seen(tmp_path: Path, settings) -> None:
+    settings.PILOTS_STALLED_AFTER_SECONDS = PATIENCE_SECONDS
+    assert failed() == {"scheduler"}
+    with SimulatedVendors(vendors(old={"latency_ms": 30}, new={"latency_ms": 30})) as simulated:
+        pilot = planned_pilot(simulated.url, n=400)
+        save_schedule(pilot=pilot, cron="0 0 1 1 *", take=10, by=make.actor(), at=timezone.now())
+        ScheduleSlot.objects.update(due_at=timezone.now() - timedelta(seconds=1))
+        worker = Worker(tmp_path / "worker.log")
+        try:
+            until(lambda: ReplayRun.objects.filter(status=RunStatus.FINISHED).exists(), seconds=60)
+            run = ReplayRun.objects.get()
+            assert (run.trigger, run.done) == (RunTrigger.SCHEDULE, 20)
+            assert ScheduleSlot.objects.get(state=SlotState.STARTED).run == run
+            assert status() == "ok"
+
+            busy = start(pilot.plan)  # type: ignore[arg-type]
+            until(lambda: ReplayRun.objects.get(pk=busy.pk).done > 20, seconds=30)
+            os.killpg(worker.process.pid, signal.SIGSTOP)
+            until(lambda: failed() == {"scheduler", "work"}, seconds=PATIENCE_SECONDS + 10)
+            assert Client().get("/healthz").status_code == 503
+            os.killpg(worker.process.pid, signal.SIGCONT)
+            until(lambda: status() == "ok", seconds=30)
+            until(lambda: bool(ReplayRun.objects.get(pk=busy.pk).decision), seconds=60)
+        finally:
+            worker.kill()
+    assert ReplayRun.objects.get(pk=busy.pk).status is RunStatus.FINISHED
