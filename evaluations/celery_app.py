@@ -5,7 +5,10 @@ Public surface: ``ensure_app``, ``tick``, ``broker_answers``.
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from celery import Celery, _state, signature
+from celery.schedules import schedstate, schedule
 from django.conf import settings
 from kombu.exceptions import OperationalError
 
@@ -18,13 +21,23 @@ def ensure_app() -> Celery:
     return app
 
 
+class Every(schedule):
+    """Every so many seconds, also after the clock was set back: Celery's own interval waits until it has caught up."""
+
+    def is_due(self, last_run_at: datetime) -> schedstate:
+        if self.maybe_make_aware(last_run_at) > self.now():
+            return schedstate(is_due=True, next=self.seconds)
+        return super().is_due(last_run_at)
+
+
 def tick(task: str, *, name: str) -> None:
     """Have the scheduler call ``task`` every few seconds. A host's app gains the entry and is otherwise left as it is.
 
     That is all that is asked of the scheduler: what is due when is known to the database.
     """
     app = ensure_app()
-    app.add_periodic_task(float(setting("SWEEP_SECONDS")), signature(task, app=app), name=name, queue="default")
+    every = Every(float(setting("SWEEP_SECONDS")), app=app)
+    app.add_periodic_task(every, signature(task, app=app), name=name, queue="default")
 
 
 def broker_answers() -> bool:

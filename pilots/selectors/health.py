@@ -77,4 +77,5 @@ def _slots_stalled(queue: QueueState, swept_at: datetime | None, now: datetime) 
 
 
 def _age(at: datetime | None, now: datetime) -> float | None:
-    return None if at is None else max(0.0, (now - at).total_seconds())
+    # A sign from the future: the clock was set back since, and nothing has been heard from then on.
+    return None if at is None else abs((now - at).total_seconds())

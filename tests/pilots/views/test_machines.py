@@ -77,6 +77,7 @@ def test_a_scheduler_that_stops_is_red_within_a_minute() -> None:
         {"status": "failed", "seconds": 41.0},
     )
     assert health(NOW + 42 * SECOND)[1]["status"] == "ok"
+    assert health(NOW - timedelta(hours=1), scheduler=False)[0] == 503  # the clock was set back, and it is silent
 
 
 def test_work_that_nobody_takes_is_red_within_a_minute() -> None:

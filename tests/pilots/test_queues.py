@@ -1,0 +1,88 @@
+"""Which message goes to which queue, by real sending; the worker command listens to all of them."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from celery import current_app
+from celery.signals import before_task_publish
+from django.core.management import call_command
+from django.utils import timezone
+
+from evaluations import tasks as engine
+from evaluations.conf import QUEUES
+from evaluations.models import Heartbeat, ReplayRun
+from pilots import tasks
+from pilots.services.replays import start_replay
+from tests import factories as make
+from tests.pilots.views.people import planned_pilot
+
+Sent = list[tuple[str, str]]
+
+
+@pytest.fixture
+def sent() -> Iterator[Sent]:
+    """Name and queue of every message that leaves."""
+    seen: Sent = []
+
+    def note(sender: str, routing_key: str, **kwargs: object) -> None:
+        seen.append((sender, routing_key))
+
+    before_task_publish.connect(note)
+    yield seen
+    before_task_publish.disconnect(note)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_replay_is_hinted_at_on_replay_and_settled_on_scoring(sent: Sent) -> None:
+    pilot = planned_pilot(n=4)
+    run = start_replay(pilot=pilot, by=make.actor(), at=timezone.now())
+    assert sent == [("evaluations.tasks.work_on_run", "replay")] * 2
+    sent.clear()
+    engine.sweep()
+    assert sent == [("evaluations.tasks.work_on_run", "replay")] * 2
+    sent.clear()
+    ReplayRun.objects.filter(pk=run.pk).update(status="cancelled")
+    engine.sweep()
+    assert sent == [("evaluations.tasks.settle_run", "scoring")]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_scheduler_ticks_on_default_and_its_sending_is_its_sign_of_life(sent: Sent) -> None:
+    entries = {name: entry for name, entry in current_app.conf.beat_schedule.items() if name.startswith("pilots-")}
+    ticks = {"pilots-sweep": "evaluations.tasks.sweep", "pilots-schedules": "pilots.tasks.tick_schedules"}
+    assert {name: (entry["task"], entry["schedule"].seconds) for name, entry in entries.items()} == {
+        name: (task, 5.0) for name, task in ticks.items()
+    }
+    for name in sorted(entries):
+        assert not Heartbeat.objects.exists()
+        current_app.send_task(entries[name]["task"], **entries[name]["options"])
+    assert sent == [(ticks[name], "default") for name in sorted(ticks)]
+    assert [str(row.name) for row in Heartbeat.objects.all()] == ["scheduler"]
+
+
+def test_a_clock_that_is_set_back_does_not_silence_the_scheduler() -> None:
+    """Celery's own interval would wait for the hour to pass once more."""
+    tick, now = current_app.conf.beat_schedule["pilots-sweep"]["schedule"], current_app.now()
+    hour = timedelta(hours=1)
+    assert [tick.is_due(now + offset).is_due for offset in (-hour, timedelta(0), hour)] == [True, False, True]
+    assert pickle.loads(pickle.dumps(tick)).is_due(now + hour).is_due  # as it is kept between starts
+
+
+def test_every_task_of_ours_is_acknowledged_late_and_keeps_no_result() -> None:
+    names = {name for name in current_app.tasks if name.startswith(("evaluations.", "pilots."))}
+    assert {task.name for task in (engine.work_on_run, engine.sweep, tasks.tick_schedules)} < names
+    ours = [current_app.tasks[name] for name in names]
+    assert {(task.acks_late, task.reject_on_worker_lost, task.ignore_result) for task in ours} == {(True, True, True)}
+
+
+def test_the_worker_command_listens_to_every_queue(monkeypatch: pytest.MonkeyPatch, data_dir: object) -> None:
+    called: list[list[str]] = []
+    monkeypatch.setattr(type(current_app._get_current_object()), "worker_main", lambda app, argv: called.append(argv))
+    call_command("worker")
+    [arguments] = called
+    assert "--queues=replay,scoring,export,default" in arguments
+    assert ",".join(QUEUES) == "replay,scoring,export,default"
