@@ -1,6 +1,7 @@
 """From tokens to money. No Django.
 
-Public surface: ``PriceRow``, ``price_in_force``, ``cost_of``, ``cost_of_call``, ``reservation``, ``total_input``.
+Public surface: ``PriceRow``, ``price_in_force``, ``cost_of``, ``cost_of_call``, ``reservation``, ``output_limit``,
+``total_input``.
 
 A price row gives money per million tokens from a day on. A number that is missing is undisclosed: the cost of a call
 that needs it is unknown, never zero. Amounts are whole trillionths, rounded up, so that any grouping of them sums to
@@ -184,7 +185,7 @@ def reservation(
     rows = _tiers(prices, on=on, input_tokens=input_tokens)
     if not rows or not all(row.disclosed for row in rows):
         rows = [] if assumed is None else [assumed]
-    output_tokens = _output_limit(body) or assumed_output_tokens
+    output_tokens = output_limit(body) or assumed_output_tokens
     return max((_most(row, input_tokens, output_tokens) for row in rows), default=Decimal(0))
 
 
@@ -194,7 +195,7 @@ def _most(row: PriceRow, input_tokens: int, output_tokens: int) -> Decimal:
     return BEYOND_ANY_BUDGET if amount >= BEYOND_ANY_BUDGET * MTOK else _whole(amount)
 
 
-def _output_limit(body: Mapping[str, Any]) -> int:
+def output_limit(body: Mapping[str, Any]) -> int:
     """The largest output limit that ``body`` names, in tokens; 0: none that is a number above 0."""
     named = (body.get(name) for name in ("max_completion_tokens", "max_tokens", "max_output_tokens"))
     limits = [value for value in named if isinstance(value, int | float) and not isinstance(value, bool)]

@@ -10,9 +10,11 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
+from evaluations.breakeven import BreakEven
 from evaluations.enums import GATES, CriterionRole, Decision, Looks, Verdict
 from evaluations.models import ReplayRun
 from evaluations.scorers.registry import SCORERS
+from evaluations.selectors.breakeven import ArmPrices, read_break_even
 from evaluations.selectors.criteria import Criterion, Reading, read_failure_rate, read_score
 from evaluations.selectors.evidence import Evidence
 from evaluations.selectors.ratio_criteria import QUANTILES, read_ratio
@@ -29,6 +31,7 @@ class Comparison:
     criterion: Criterion
     reading: Reading
     sentence: str
+    break_even: BreakEven | None = None  # of a cost criterion
 
     def to_document(self) -> dict[str, Any]:
         criterion, reading, table = self.criterion, self.reading, self.reading.table
@@ -63,6 +66,7 @@ class Comparison:
             "verdict": str(reading.verdict),
             "reason": reading.reason,
             "per_protocol": reading.per_protocol,
+            "break_even": None if self.break_even is None else self.break_even.to_document(),
             "sentence": self.sentence,
         }
 
@@ -98,8 +102,10 @@ def criteria_of(document: Mapping[str, Any]) -> list[Criterion]:
     ]
 
 
-def read_plan(document: Mapping[str, Any], evidence: Evidence, *, on: date) -> PlanReading:
-    """Read every criterion of a frozen plan once, on day ``on``."""
+def read_plan(
+    document: Mapping[str, Any], evidence: Evidence, *, on: date, prices: ArmPrices | None = None
+) -> PlanReading:
+    """Read every criterion of a frozen plan once, on day ``on``; ``prices`` are those of the newest run's arms."""
     looks, alpha = Looks(document["looks"]), float(document["alpha"])
     criteria = criteria_of(document)
     too_few = evidence.n < document["minimum_samples"]
@@ -127,12 +133,13 @@ def read_plan(document: Mapping[str, Any], evidence: Evidence, *, on: date) -> P
     if looks is not Looks.ONE_LOOK:
         readings = _hold_back_percentiles(readings, past_horizon=past_horizon)
     names = (document["arms"]["incumbent"]["model"], document["arms"]["candidate"]["model"])
-    comparisons = tuple(
-        Comparison(criterion, reading, sentence_for(criterion, reading, incumbent=names[0], candidate=names[1]))
-        for criterion, reading in readings
-    )
+    comparisons = []
+    for criterion, reading in readings:
+        even = read_break_even(evidence, criterion, prices=prices or ArmPrices(), successes=solves, alpha=alpha)
+        sentence = sentence_for(criterion, reading, incumbent=names[0], candidate=names[1], break_even=even)
+        comparisons.append(Comparison(criterion, reading, sentence, even))
     decision, reason = _decide(readings, past_horizon=past_horizon)
-    return PlanReading(comparisons, decision, reason)
+    return PlanReading(tuple(comparisons), decision, reason)
 
 
 def _past_horizon(horizon: Mapping[str, Any], n: int, *, on: date) -> bool:

@@ -6,15 +6,16 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db.models import Avg
 
 from evaluations.conf import setting
 from evaluations.enums import Outcome
 from evaluations.models import Completion, Endpoint, ModelVersion, Plan, SampleContent, SampleSet
-from evaluations.pricing import PriceRow, cost_of, price_in_force
+from evaluations.pricing import PriceRow, cost_of, output_limit, price_in_force, total_input
 from evaluations.providers.base import Usage
+from evaluations.providers.usage import usage_from_raw
 from evaluations.selectors.prices import prices_for
 
 BYTES_PER_TOKEN = 4  # English text; only for estimates, never for money that is booked
@@ -84,13 +85,11 @@ class Estimate:
 def estimate_replay(
     *, plan: Plan, sample_set: SampleSet, at: datetime, take: int | None = None, repeats: int = 1
 ) -> Estimate:
-    """Expected, not worst case: sizes from a slice of the set, answer lengths and latency from what is known."""
+    """Expected, not worst case: from what production counted for a slice of the set, and what the models did before."""
     samples = sample_set.size if take is None else min(take, sample_set.size)
-    requests = SampleContent.objects.filter(sample__memberships__sample_set=sample_set).values_list("request")[:SAMPLED]
-    sizes = [len(json.dumps(request, ensure_ascii=False).encode()) for (request,) in requests]
-    input_tokens = int(sum(sizes) / len(sizes) / BYTES_PER_TOKEN) if sizes else 0
+    lengths = _lengths(sample_set)
     arms = tuple(
-        _arm(role, plan, model, endpoint, samples=samples, repeats=repeats, input_tokens=input_tokens, at=at)
+        _arm(role, plan, model, endpoint, samples=samples, repeats=repeats, lengths=lengths, at=at)
         for role, model, endpoint in (
             ("incumbent", plan.incumbent_model, plan.incumbent_endpoint),
             ("candidate", plan.candidate_model, plan.candidate_endpoint),
@@ -104,6 +103,31 @@ def estimate_replay(
     )
 
 
+class _Lengths(NamedTuple):
+    """Tokens of one request and its answer, on average."""
+
+    input_tokens: int
+    output_tokens: int
+
+
+def _lengths(sample_set: SampleSet) -> _Lengths:
+    """As counted in production where that was logged, else by the size of the requests and their output limits."""
+    contents = SampleContent.objects.filter(sample__memberships__sample_set=sample_set)
+    rows = contents.values_list("request", "sample__recorded__usage")[:SAMPLED]
+    inputs, outputs = [], []
+    for request, raw in rows:
+        usage = usage_from_raw(raw)
+        by_size = len(json.dumps(request, ensure_ascii=False).encode("utf-8", "surrogatepass")) / BYTES_PER_TOKEN
+        counted = total_input(usage)
+        inputs.append(by_size if counted is None else counted)
+        most = output_limit(request or {}) or OUTPUT_TOKENS_IF_UNKNOWN
+        outputs.append(min(most, OUTPUT_TOKENS_IF_UNKNOWN) if usage.output_total is None else usage.output_total)
+    return _Lengths(
+        int(sum(inputs) / len(inputs)) if inputs else 0,
+        int(sum(outputs) / len(outputs)) if outputs else OUTPUT_TOKENS_IF_UNKNOWN,
+    )
+
+
 def _arm(
     role: str,
     plan: Plan,
@@ -112,7 +136,7 @@ def _arm(
     *,
     samples: int,
     repeats: int,
-    input_tokens: int,
+    lengths: _Lengths,
     at: datetime,
 ) -> ArmEstimate:
     if endpoint is None:
@@ -121,7 +145,7 @@ def _arm(
         output=Avg("output_total_tokens"), latency=Avg("latency_ms")
     )
     calls = samples * repeats
-    output_tokens = int(seen["output"] or OUTPUT_TOKENS_IF_UNKNOWN)
+    input_tokens, output_tokens = lengths.input_tokens, int(seen["output"] or lengths.output_tokens)
     per_call = cost_of(
         Usage(input_uncached=input_tokens, output_total=output_tokens), _price(plan, model, endpoint, input_tokens, at)
     )
@@ -129,6 +153,8 @@ def _arm(
     per_minute = 60 * endpoint.max_concurrency / max(seconds, 0.001)
     if endpoint.requests_per_minute is not None:
         per_minute = min(per_minute, endpoint.requests_per_minute)
+    if endpoint.tokens_per_minute is not None:
+        per_minute = min(per_minute, endpoint.tokens_per_minute / max(input_tokens + output_tokens, 1))
     return ArmEstimate(
         role=role,
         model=model.slug,
@@ -147,7 +173,7 @@ def _price(plan: Plan, model: ModelVersion, endpoint: Endpoint, input_tokens: in
         on=at.date(),
         input_tokens=input_tokens,
     )
-    if price is not None and price.input_per_mtok is not None and price.output_per_mtok is not None:
+    if price is not None and price.disclosed:
         return price
     return (
         None if plan.assume_per_mtok is None else PriceRow.assumed(plan.assume_per_mtok, currency=plan.budget_currency)

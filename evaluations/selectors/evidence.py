@@ -29,6 +29,8 @@ class ArmEvidence:
     scores: dict[str, list[float | None]] = field(default_factory=dict)  # a failed answer scores 0
     answered_scores: dict[str, list[float | None]] = field(default_factory=dict)  # only answers, per protocol
     cost: list[float | None] = field(default_factory=list)  # money per repeat
+    input_tokens: list[float | None] = field(default_factory=list)  # of every kind, per repeat
+    output_tokens: list[float | None] = field(default_factory=list)
     latency_ms: list[float | None] = field(default_factory=list)  # inf: failed
     ttft_ms: list[float | None] = field(default_factory=list)
 
@@ -51,6 +53,8 @@ class Evidence:
 class _Answer:
     outcome: Outcome
     cost: float | None
+    input_tokens: float | None
+    output_tokens: float | None
     latency_ms: float | None
     ttft_ms: float | None
     scores: dict[str, float | None]
@@ -71,12 +75,31 @@ def evidence_for(version: PlanVersion, *, at_end_of: ReplayRun | None = None) ->
             scores[completion_id][key] = value
     answers: dict[int, dict[ArmRole, list[_Answer]]] = {}
     rows = Completion.objects.filter(runs).order_by("sample_id", "arm__run_id", "repeat")
-    for pk, sample_id, role, outcome, cost, latency_ms, ttft_ms in rows.values_list(
-        "id", "sample_id", "arm__role", "outcome", "cost_amount", "latency_ms", "ttft_ms"
+    for pk, sample_id, role, outcome, cost, uncached, read, written, output, latency_ms, ttft_ms in rows.values_list(
+        "id",
+        "sample_id",
+        "arm__role",
+        "outcome",
+        "cost_amount",
+        "input_uncached_tokens",
+        "cache_read_tokens",
+        "cache_write_tokens",
+        "output_total_tokens",
+        "latency_ms",
+        "ttft_ms",
     ).iterator(chunk_size=5000):
         by_role = answers.setdefault(sample_id, {ArmRole.INCUMBENT: [], ArmRole.CANDIDATE: []})
+        nothing = 0 if cost == 0 else None  # what was refused at the door has used no tokens
         by_role[ArmRole(role)].append(
-            _Answer(Outcome(outcome), None if cost is None else float(cost), latency_ms, ttft_ms, scores.get(pk, {}))
+            _Answer(
+                outcome=Outcome(outcome),
+                cost=None if cost is None else float(cost),
+                input_tokens=nothing if uncached is None else uncached + (read or 0) + (written or 0),
+                output_tokens=nothing if output is None else output,
+                latency_ms=latency_ms,
+                ttft_ms=ttft_ms,
+                scores=scores.get(pk, {}),
+            )
         )
     clusters = dict(Sample.objects.filter(pk__in=answers).values_list("id", "cluster")) if answers else {}
     evidence = Evidence(
@@ -106,6 +129,8 @@ def _add(arm: ArmEvidence, answers: list[_Answer], metrics: Iterable[str]) -> No
             _mean([0.0 if flag else answer.scores.get(key) for answer, flag in zip(counted, failed, strict=True)])
         )
     arm.cost.append(_mean([answer.cost for answer in counted]))
+    arm.input_tokens.append(_mean([answer.input_tokens for answer in counted]))
+    arm.output_tokens.append(_mean([answer.output_tokens for answer in counted]))
     arm.latency_ms.append(
         _mean([math.inf if flag else answer.latency_ms for answer, flag in zip(counted, failed, strict=True)])
     )

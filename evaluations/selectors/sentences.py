@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from evaluations.enums import Verdict
+from evaluations.breakeven import BreakEven
+from evaluations.enums import ArmRole, Verdict
 from evaluations.selectors.criteria import Criterion, Reading
 
 REASONS: dict[str, str] = {
@@ -35,10 +36,15 @@ def label_of(metric: str) -> str:
     return _LABELS.get(metric, metric)
 
 
-def sentence_for(criterion: Criterion, reading: Reading, *, incumbent: str, candidate: str) -> str:
+def sentence_for(
+    criterion: Criterion, reading: Reading, *, incumbent: str, candidate: str, break_even: BreakEven | None = None
+) -> str:
     """What, how sure, from how many; never a bare p value, never "no difference"."""
     if reading.verdict is Verdict.NOT_COMPUTABLE:
-        return f"Not computable: {REASONS.get(reading.reason or '', 'the data is missing')}."
+        why = f"Not computable: {REASONS.get(reading.reason or '', 'the data is missing')}."
+        if break_even is None or reading.reason != "cost_unknown":
+            return why
+        return f"{why} {_break_even_sentence(break_even, incumbent=incumbent, candidate=candidate)}"
     if criterion.max_ratio is not None:
         return _ratio_sentence(criterion, reading, incumbent=incumbent, candidate=candidate)
     return _difference_sentence(criterion, reading, incumbent=incumbent, candidate=candidate)
@@ -84,6 +90,29 @@ def _ratio_sentence(criterion: Criterion, reading: Reading, *, incumbent: str, c
         return f"Not yet known: {finding}, {agreed} ({interval}; {why})."
     tail = f"; {agreed}" if reading.verdict is Verdict.WORSE else ""
     return f"{finding[0].upper()}{finding[1:]} ({interval}){tail}."
+
+
+def _break_even_sentence(even: BreakEven, *, incumbent: str, candidate: str) -> str:
+    """``It must stay under $3.10 per million output tokens to meet the criterion (...).``"""
+    names = {ArmRole.INCUMBENT: incumbent, ArmRole.CANDIDATE: candidate}
+    must = "must stay under" if even.arm is ArmRole.CANDIDATE else "must cost more than"
+    price = _money(even.output_per_mtok, even.currency)
+    basis = f"{even.n:,} samples"
+    if even.lower is not None and even.upper is not None:
+        limits = f"{_money(even.lower, even.currency)} to {_money(even.upper, even.currency)}"
+        basis = f"95 % interval {limits}, {basis}"
+    taken_from = even.assumption.taken_from
+    if taken_from is None:
+        assumed = f"at its input price of {_money(even.input_per_mtok, even.currency)}"
+    else:
+        share = f"{100 * even.assumption.share_of_output:.3g} % of output"
+        assumed = f"with input at {share}" + (f" as for {names[taken_from]}" if taken_from is not even.arm else "")
+    return f"{names[even.arm]} {must} {price} per million output tokens to meet the criterion ({basis}; {assumed})."
+
+
+def _money(amount: float, currency: str) -> str:
+    text = f"{amount:,.2f}" if amount >= 1 else f"{amount:.2g}"
+    return f"${text}" if currency == "USD" else f"{text} {currency}"
 
 
 def _against(ratio: float, other: str) -> str:

@@ -196,11 +196,11 @@ def ledger_of(run: ReplayRun) -> tuple[DatabaseLedger, Intent]:
 def test_odd_usage_costs_unknown_and_keeps_its_reservation(usage) -> None:
     run = running(budget="5", cap="5")
     ledger, intent = ledger_of(run)
-    assert ledger.commit([intent], []) == [Answer.GO]
+    assert ledger.commit([intent], [], []) == [Answer.GO]
     held = money(run)[0]
     assert held > 0
     result = CompletionResult(Outcome.OK, text="2", usage=usage_from_raw(usage))
-    ledger.commit([], [Settlement(intent, result, final=True)])
+    ledger.commit([], [Settlement(intent, result, final=True)], [])
     attempt = Attempt.objects.get()
     assert (attempt.state, attempt.cost_amount, attempt.reserved_amount) == (AttemptState.SETTLED, None, held)
     assert money(run) == (held, 0)
@@ -210,10 +210,10 @@ def test_odd_usage_costs_unknown_and_keeps_its_reservation(usage) -> None:
 def test_a_count_beyond_belief_costs_unknown_and_a_large_one_what_it_is() -> None:
     run = running(budget="5")
     ledger, intent = ledger_of(run)
-    ledger.commit([intent], [])
+    ledger.commit([intent], [], [])
     held = money(run)[0]
     result = CompletionResult(Outcome.OK, usage=usage_from_raw({"prompt_tokens": 0, "completion_tokens": 10**6}))
-    ledger.commit([], [Settlement(intent, result, final=True)])
+    ledger.commit([], [Settlement(intent, result, final=True)], [])
     # More than its limit allows, and yet billed: the run is over its cap, and nothing more is sent.
     assert money(run) == (0, 8)
     assert held < 8
@@ -231,7 +231,7 @@ def test_a_commit_that_is_tried_again_releases_a_reservation_once(monkeypatch) -
     run = another(run)
     ledger, intent = ledger_of(run)
     ledger.prices = []
-    ledger.commit([intent], [])
+    ledger.commit([intent], [], [])
     held, tries, real = money(run)[0], [], module.settle
 
     def fails_once(**given) -> None:
@@ -242,7 +242,7 @@ def test_a_commit_that_is_tried_again_releases_a_reservation_once(monkeypatch) -
 
     monkeypatch.setattr(module, "settle", fails_once)
     usage = usage_from_raw({"prompt_tokens": 10, "completion_tokens": 5})
-    ledger.commit([], [Settlement(intent, CompletionResult(Outcome.OK, usage=usage), final=True)])
+    ledger.commit([], [Settlement(intent, CompletionResult(Outcome.OK, usage=usage), final=True)], [])
     assumed = Decimal(10 * 2 + 5 * 8) / 1_000_000
     assert len(tries) == 2
     assert held > assumed
