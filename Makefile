@@ -5,7 +5,7 @@ PY := $(VENV)/bin/python
 SERVER ?= 127.0.0.1:8000
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo run worker test lint format soak lock clean
+.PHONY: help install demo run worker test lint format soak bench lock clean
 
 help: ## Say what there is
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -15,7 +15,7 @@ install: $(VENV)/.installed ## Create .venv with the pinned dependencies
 # uv is several times faster; plain pip gives the same environment.
 $(VENV)/.installed: requirements.lock
 	@if command -v uv >/dev/null 2>&1; then \
-	  uv venv -q --allow-existing --python $(PYTHON) $(VENV) && uv pip install -q --python $(PY) --require-hashes -r requirements.lock; \
+	  uv venv -q --allow-existing --python $(PYTHON) $(VENV) && uv pip install -q --compile-bytecode --python $(PY) --require-hashes -r requirements.lock; \
 	else \
 	  $(PYTHON) -m venv $(VENV) && $(PY) -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock; \
 	fi
@@ -23,7 +23,7 @@ $(VENV)/.installed: requirements.lock
 
 $(VENV)/.installed-dev: requirements-dev.lock $(VENV)/.installed
 	@if command -v uv >/dev/null 2>&1; then \
-	  uv pip install -q --python $(PY) --require-hashes -r requirements-dev.lock; \
+	  uv pip install -q --compile-bytecode --python $(PY) --require-hashes -r requirements-dev.lock; \
 	else \
 	  $(PY) -m pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.lock; \
 	fi
@@ -42,7 +42,7 @@ worker: install ## Worker and scheduler in the foreground
 test: $(VENV)/.installed-dev ## The default suite: SQLite, embedded broker, Chromium where there is one
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null \
 	  || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && { apt-get update -qq; apt-get install -y -qq chromium; } >/dev/null 2>&1; } || true
-	$(PY) -m pytest -n 2 $(ARGS)
+	$(PY) -m pytest -n 2 --dist loadfile $(ARGS)
 
 lint: $(VENV)/.installed-dev ## Format, lint, types, import contracts, migrations, deployment checks
 	$(VENV)/bin/ruff format --check .
@@ -59,6 +59,9 @@ format: $(VENV)/.installed-dev ## Format and fix what can be fixed
 
 soak: $(VENV)/.installed-dev ## Fault and load tests at full size
 	PILOTS_SOAK=1 $(PY) -m pytest -m fault $(ARGS)
+
+bench: $(VENV)/.installed-dev ## How close a replay comes to the vendor's own limit, against baselines of the same run
+	$(PY) -m benchmarks.replay $(ARGS)
 
 lock: ## Pin the dependencies anew (needs uv)
 	uv pip compile -q --generate-hashes --universal --no-annotate --no-header --python-version 3.11 --extra site --extra postgres --extra redis pyproject.toml -o requirements.lock

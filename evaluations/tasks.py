@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import logging
 import multiprocessing
 import signal
@@ -29,6 +30,9 @@ task = partial(shared_task, acks_late=True, reject_on_worker_lost=True, ignore_r
 @worker_init.connect
 def _start(**kwargs: object) -> None:
     _stopping.clear()
+    # Seconds to import: once here, before the pool forks, and not in each child when a run is about to end.
+    importlib.import_module("scipy.stats")
+    importlib.import_module("scipy.optimize")
 
 
 @worker_shutting_down.connect

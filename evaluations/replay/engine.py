@@ -23,7 +23,7 @@ from evaluations.replay.pacing import Pace, backoff_seconds
 T = TypeVar("T")
 
 TICK_SECONDS = 0.2
-GATHER_SECONDS = 0.02
+GATHER_SECONDS = 0.003
 SHARE_EVERY_TICKS = 10
 
 
@@ -112,7 +112,7 @@ class _GroupCommit:
     ledger: Ledger
     _executor: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "ledger"))
     _intents: list[tuple[Intent, asyncio.Future[Answer]]] = field(default_factory=list)
-    _settlements: list[Settlement] = field(default_factory=list)
+    _settlements: list[tuple[Settlement, asyncio.Future[None]]] = field(default_factory=list)
     _withdrawn: list[Intent] = field(default_factory=list)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _settled: asyncio.Event = field(default_factory=asyncio.Event)
@@ -124,9 +124,12 @@ class _GroupCommit:
         self._wake.set()
         return await future
 
-    def settle(self, settlement: Settlement) -> None:
-        self._settlements.append(settlement)
+    async def settle(self, settlement: Settlement) -> None:
+        """Returns when it is committed."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._settlements.append((settlement, future))
         self._wake.set()
+        await future
 
     async def settled(self, seconds: float) -> None:
         """Until a settlement is committed, ``seconds`` at the most: calls of other workers are settled elsewhere."""
@@ -149,7 +152,7 @@ class _GroupCommit:
             except TimeoutError:
                 pass
             if not self._closing:
-                # Intents are committed ahead of their calls, so nobody waits for this, and the commit carries more.
+                # Results that arrive together are committed together.
                 await asyncio.sleep(GATHER_SECONDS)
             self._wake.clear()
             intents, self._intents = self._intents, []
@@ -157,19 +160,27 @@ class _GroupCommit:
             withdrawn, self._withdrawn = self._withdrawn, []
             try:
                 answers = await loop.run_in_executor(
-                    self._executor, self.ledger.commit, [intent for intent, _ in intents], settlements, withdrawn
+                    self._executor,
+                    self.ledger.commit,
+                    [intent for intent, _ in intents],
+                    [settlement for settlement, _ in settlements],
+                    withdrawn,
                 )
             except BaseException as error:
-                for _, future in intents:
+                waiting: list[asyncio.Future[Any]] = [*(f for _, f in intents), *(f for _, f in settlements)]
+                for future in waiting:
                     if not future.done():
                         future.set_exception(error)
                 raise
+            for _, stored in settlements:
+                if not stored.done():
+                    stored.set_result(None)
             if settlements or withdrawn:
                 self._settled.set()
                 self._settled = asyncio.Event()
-            for (_, future), answer in zip(intents, answers, strict=True):
-                if not future.done():
-                    future.set_result(answer)
+            for (_, asked), answer in zip(intents, answers, strict=True):
+                if not asked.done():
+                    asked.set_result(answer)
 
     def close(self) -> None:
         self._closing = True
@@ -234,24 +245,26 @@ class _Chunk:
                 if self.end in (ChunkEnd.DONE, ChunkEnd.BUDGET):
                     continue
                 return
-            outcome, retry_after = Outcome.CANCELLED, None
             try:
                 result = await self.provider.complete(work.request, endpoint=self.endpoint, transport=self.transport)
                 outcome, retry_after = result.outcome, result.retry_after_seconds
+                self.pace.learn(outcome, retry_after_seconds=retry_after)
+                limited = outcome is Outcome.RATE_LIMITED
+                failures += not limited
+                again = outcome in RETRIED and (
+                    loop.time() - waited_since < self.retry.rate_limit_patience_seconds
+                    if limited
+                    else failures < self.retry.max_attempts
+                )
+                stops = outcome in STOPS_ARM
+                if stops:
+                    self.finish(ChunkEnd.ARM_STOPPED)
+                # The place is held until the result is stored: so what a kill can lose is never more than the places.
+                await self.commits.settle(Settlement(intent, result, final=not again and not stops))
             finally:
-                self.pace.leave(outcome, retry_after_seconds=retry_after)
-            if outcome in STOPS_ARM:
-                self.commits.settle(Settlement(intent, result, final=False))
-                self.finish(ChunkEnd.ARM_STOPPED)
+                self.pace.leave()
+            if stops:
                 return
-            limited = outcome is Outcome.RATE_LIMITED
-            failures += not limited
-            again = outcome in RETRIED and (
-                loop.time() - waited_since < self.retry.rate_limit_patience_seconds
-                if limited
-                else failures < self.retry.max_attempts
-            )
-            self.commits.settle(Settlement(intent, result, final=not again))
             if not again:
                 return
             pause = backoff_seconds(number - work.attempts, rng=self.rng) if retry_after is None else retry_after
@@ -285,17 +298,19 @@ async def run_chunk(
     # As many again as may be in flight: their intents are committed while the others' calls are out.
     callers = [asyncio.create_task(chunk.caller(iterator)) for _ in range(2 * pace.max_concurrency)]
     watch = asyncio.create_task(_watch(chunk, callers, stopping=stopping, drain_seconds=drain_seconds))
-    called: asyncio.Future[Any] = asyncio.gather(*callers, return_exceptions=True)
+    called = asyncio.create_task(asyncio.wait(callers))
     try:
-        first: list[asyncio.Future[Any]] = [pump, called]
-        await asyncio.wait(first, return_when="FIRST_COMPLETED")
+        either: list[asyncio.Task[Any]] = [pump, called]
+        await asyncio.wait(either, return_when="FIRST_COMPLETED")
         if pump.done():  # the ledger gave up: nothing more can be recorded, so nothing more is sent
-            called.cancel()
-            pump.result()
+            for caller in callers:
+                caller.cancel()
+        await called
+        problems = [caller.exception() for caller in callers if not caller.cancelled()]
         commits.close()
         await pump
-        for problem in await called:
-            if isinstance(problem, Exception):
+        for problem in problems:
+            if problem is not None:
                 raise problem
     finally:
         watch.cancel()

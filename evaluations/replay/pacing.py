@@ -111,9 +111,8 @@ class Pace:
         self._closed.set()
         self._wake(len(self._waiters))
 
-    def leave(self, outcome: Outcome, *, retry_after_seconds: float | None = None) -> None:
-        """Give the place back and learn from how the call ended."""
-        self.in_flight -= 1
+    def learn(self, outcome: Outcome, *, retry_after_seconds: float | None = None) -> None:
+        """Take to heart how a call ended, as soon as it is known."""
         if outcome in _SLOW_DOWN:
             self.limit = max(1.0, self.limit / 2)
             if retry_after_seconds is not None:
@@ -121,6 +120,10 @@ class Pace:
                 self._wake(len(self._waiters))
         elif outcome is Outcome.OK:
             self.limit = min(self.ceiling, self.limit + 1 / self.limit)
+
+    def leave(self) -> None:
+        """Give the place back."""
+        self.in_flight -= 1
         self._wake(max(1, int(self.limit) - self.in_flight))
 
     def _wake(self, n: int) -> None:

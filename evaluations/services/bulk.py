@@ -8,10 +8,12 @@ the database must be among the names.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from django.db import connection, models
+
+from evaluations.models.fields import EnumField, ExactDecimalField
 
 
 def insert_rows(model: type[models.Model], names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
@@ -64,13 +66,27 @@ def _column(model: type[models.Model], name: str) -> str:
 
 
 def _ready(model: type[models.Model], names: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[list[Any]]:
-    """The values as the database takes them."""
-    prepare = [_preparation(model, name) for name in names]
-    return [[ready(value, connection) for ready, value in zip(prepare, row, strict=True)] for row in rows]
+    """The values as the database takes them; most columns take them as they are."""
+    prepared = [(place, prepare) for place, name in enumerate(names) if (prepare := _preparation(model, name))]
+    ready = [list(row) for row in rows]
+    for row in ready:
+        for place, prepare in prepared:
+            row[place] = prepare(row[place])
+    return ready
 
 
 @cache
-def _preparation(model: type[models.Model], name: str) -> Callable[[Any, Any], Any]:
+def _preparation(model: type[models.Model], name: str) -> Callable[[Any], Any] | None:
+    """How a value of this column is made ready; None where the driver takes it as it is."""
     field: Any = model._meta.get_field(name)
-    prepare: Callable[[Any, Any], Any] = field.get_db_prep_save
-    return prepare
+    if isinstance(field, EnumField):
+        # A driver would store the name of an enum's member; ``str`` is its value.
+        return lambda value: None if value is None else str(value)
+    if isinstance(field, models.DateTimeField):
+        # A commit stamps all its rows with one instant.
+        return lru_cache(maxsize=64)(lambda value: field.get_db_prep_save(value, connection))
+    if isinstance(field, ExactDecimalField):
+        return field.get_prep_value
+    if isinstance(field, models.JSONField | models.DecimalField | models.BooleanField):
+        return lambda value: field.get_db_prep_save(value, connection)
+    return None
