@@ -12,4 +12,7 @@ class EvaluationsConfig(AppConfig):
         from evaluations import checks  # noqa: F401 - registers the checks
         from evaluations.celery_app import tick
 
+        # The words of everything that is audited here, for whoever reads the audit before the doors were used.
+        from evaluations.services import probes, teams  # noqa: F401
+
         tick("evaluations.tasks.sweep", name="pilots-sweep")

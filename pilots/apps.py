@@ -12,4 +12,7 @@ class PilotsConfig(AppConfig):
         from evaluations.celery_app import tick
         from pilots import receivers, tasks  # noqa: F401 - connects the engine's signal, registers the tasks
 
+        # The words of everything that is audited here, for whoever reads the audit before the doors were used.
+        from pilots.services import appending, claims, exports, history_import, lifecycle, schedules  # noqa: F401
+
         tick("pilots.tasks.tick_schedules", name="pilots-schedules")

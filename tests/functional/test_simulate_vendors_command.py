@@ -33,7 +33,7 @@ def test_vendors_are_served_over_http_until_ctrl_c(tmp_path: Path) -> None:
             data=json.dumps({"model": "gpt-4", "messages": [{"role": "user", "content": "hello"}]}).encode(),
             headers={"Authorization": "Bearer x", "Content-Type": "application/json"},
         )
-        for _ in range(100):
+        for _ in range(600):
             try:
                 with urllib.request.urlopen(request) as response:
                     answer = json.load(response)

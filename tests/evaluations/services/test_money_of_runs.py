@@ -10,7 +10,7 @@ import pytest
 from django.utils import timezone
 
 from evaluations.enums import AttemptPurpose, AttemptState, Outcome, RunStatus
-from evaluations.models import Attempt, Endpoint, ModelVersion, Plan, Price, ReplayRun
+from evaluations.models import Attempt, BudgetMonth, Endpoint, ModelVersion, Plan, Price, ReplayRun
 from evaluations.selectors.estimates import Estimate, estimate_replay
 from evaluations.selectors.progress import run_document
 from evaluations.services.catalogue import save_price
@@ -198,3 +198,19 @@ def test_usage_that_a_vendor_leaves_out_keeps_the_cap_counting() -> None:
     assert set(unknown.values_list("cost_amount", flat=True)) == {None}
     assert run.reserved_amount == sum(unknown.values_list("reserved_amount", flat=True))
     assert run.reserved_amount + run.spent_amount <= Decimal("0.05")
+
+
+@pytest.mark.parametrize(
+    "fault", ["usage_missing", "usage_zero", "usage_negative", "usage_text", "usage_huge", "stream_cut"]
+)
+def test_odd_usage_of_any_kind_leaves_the_money_of_a_run_in_order(fault) -> None:
+    """Known costs are spent, unknown ones stay reserved, to the last digit; and the run ends."""
+    with SimulatedVendors(vendors(old={"faults": {fault: 0.5}})) as running:
+        run = work(start(ready_plan(running.url, n=40)))
+    assert run.status in (RunStatus.FINISHED, RunStatus.STOPPED_BY_BUDGET)
+    known = Attempt.objects.filter(cost_amount__isnull=False).values_list("cost_amount", flat=True)
+    unknown = Attempt.objects.filter(cost_amount__isnull=True).values_list("reserved_amount", flat=True)
+    assert min(known) >= 0
+    assert (run.spent_amount, run.reserved_amount) == (sum(known), sum(unknown))
+    month = BudgetMonth.objects.get()
+    assert (month.spent_amount, month.reserved_amount) == (sum(known), sum(unknown))
