@@ -190,7 +190,7 @@ class Tabular:
     label = "Table with a prompt column (CSV, XLSX, Parquet)"
 
     def recognises(self, head: bytes, name: str) -> bool:
-        if head.startswith((b"PK", _PARQUET_MARK)) or name.lower().endswith((".xlsx", ".xls", ".xlsm")):
+        if head.startswith((b"PK", _PARQUET_MARK)) or name.lower().endswith((".xlsx", ".xls", ".xlsm", ".csv")):
             return True
         encoding = "utf-16" if head[:2] in _UTF16_MARKS else "utf-8-sig"
         first = head.decode(encoding, "replace").lstrip().splitlines()[:1]

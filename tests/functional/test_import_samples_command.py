@@ -78,3 +78,22 @@ def test_skipped_lines_are_named_on_stderr(workload: Workload, log: Path, data_d
 def test_an_unknown_workload_is_bad_input(log: Path) -> None:
     called = call("import_samples", "triage", str(log))
     assert (called.code, called.err) == (2, "workload: no workload 'triage'\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("log.jsonl", '{"request": {"messages": [\n', "log.jsonl: line 1: "),
+        (
+            "log.jsonl",
+            '{"request": {"messages": [{"role": "user", "content": "a"}]}, "referense": "x"}\n',
+            "log.jsonl: line 1, referense: is not a field",
+        ),
+        ("log.csv", "question,answer\na,b\n", "log.csv: has no column called 'prompt' (found: question, answer)"),
+    ],
+)
+def test_a_bad_first_line_is_named_like_any_other(workload, tmp_path: Path, name: str, content: str, said: str) -> None:
+    (tmp_path / name).write_text(content)
+    called = call("import_samples", "triage", str(tmp_path / name), "--json")
+    assert (called.code, called.out, called.err[: len(said)]) == (2, "", said)
+    assert called.err.count("\n") == 1

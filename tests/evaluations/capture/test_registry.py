@@ -59,3 +59,19 @@ def test_an_empty_file_is_said_to_be_empty(tmp_path, content):
 def test_a_missing_file_is_a_capture_error(tmp_path):
     with pytest.raises(CaptureError, match=r"nothing\.jsonl: cannot be opened"):
         detect(tmp_path / "nothing.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "key"),
+    [
+        ("a.jsonl", b'{bad\n{"id":"2","request":{"messages":[]}}\n', "native"),
+        ("a.jsonl", b'\n{"id":"1"}\n\n{"id":"2","request":{"messages":[]}}', "native"),
+        ("a.jsonl", b'{"id":"1","request":{},"referense":"x"}\n', "native"),
+        ("a.jsonl", b'{"custom_id":1\n{"custom_id":"2","method":"POST","url":"/v1","body":{}}', "openai_batch"),
+        ("a.csv", b"question,answer\n1,2\n", "tabular"),
+    ],
+)
+def test_a_bad_first_line_hides_no_format_so_that_its_reader_can_name_what_is_wrong(tmp_path, name, content, key):
+    path = tmp_path / name
+    path.write_bytes(content)
+    assert detect(path).key == key
