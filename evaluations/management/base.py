@@ -41,6 +41,12 @@ class PilotsCommand(BaseCommand):
     name: ClassVar[str] = ""  # as typed, for the audit
     requires_migrations_checks = False
 
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        """Bad arguments are bad input: said in one line, without the usage that ``--help`` shows."""
+        parser = super().create_parser(prog_name, subcommand, **kwargs)
+        parser.print_usage = lambda file=None: None  # type: ignore[method-assign]
+        return parser
+
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--json", action="store_true", help="print the result as JSON on stdout")
         self.arguments(parser)
