@@ -87,8 +87,8 @@ def save_endpoint(
     """Create or change where and how a model is reached.
 
     A key belongs to the host it was named for: another scheme, host or port needs the credential named again. Frozen
-    plans over an endpoint whose protocol or parameters changed are frozen again, as their next version. Raises
-    ``Refused`` for an unknown protocol, an address that may not be called and a change of model; ``Conflict``.
+    plans over an endpoint whose protocol, wire model or parameters changed are frozen again, as their next version.
+    Raises ``Refused`` for an unknown protocol, an address that may not be called and a change of model; ``Conflict``.
     """
     protocols = PROVIDERS.keys()
     if protocol not in protocols:
@@ -129,7 +129,7 @@ def save_endpoint(
     defaults = {"model": model, "wire_model": model.slug}
     saved = save_row(Endpoint, key={"slug": slug}, values=values, defaults=defaults, version=version)
     _audit(saved, by=by, at=at)
-    if saved.created is False and {"protocol", "parameters"} & saved.changes.keys():
+    if saved.created is False and {"protocol", "wire_model", "parameters"} & saved.changes.keys():
         _freeze_again(saved.row, by=by, at=at)
     return saved.row, saved.created
 
@@ -149,7 +149,7 @@ def _origin(url: str) -> tuple[str, str | None, int | None]:
 
 
 def _freeze_again(endpoint: Endpoint, *, by: audit.Actor, at: datetime) -> None:
-    """What was frozen named the old protocol and parameters: later runs are judged by a plan that names the new."""
+    """What was frozen named what is no longer called: later runs are judged by a plan that names the new."""
     frozen = PlanVersion.objects.values("plan")
     arms = Q(incumbent_endpoint=endpoint) | Q(candidate_endpoint=endpoint)
     for plan in Plan.objects.filter(arms, pk__in=frozen).order_by("slug"):

@@ -1,5 +1,8 @@
-"""What a plan says, as people write it and as it is frozen. Public surface: ``PlanDefinition`` and its parts,
-``check_definition``, ``frozen_document``, ``document_digest``, ``METRICS``."""
+"""What a plan says, as people write it and as it is frozen.
+
+Public surface: ``PlanDefinition`` and its parts, ``check_definition``, ``stored_definition``, ``definition_of``,
+``frozen_document``, ``document_digest``, ``METRICS``.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ import msgspec
 
 from evaluations.enums import GATES, CriterionRole, Looks
 from evaluations.models import Plan
+from evaluations.models.fields import normalised
 from evaluations.plugins import PluginError
 from evaluations.scorers.base import ScorerConfigError
 from evaluations.scorers.registry import SCORERS
@@ -66,6 +70,22 @@ class PlanDefinition(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=T
     maximum_samples: int | None = None
     decide_by: date | None = None
     budget: BudgetEntry | None = None
+
+
+def stored_definition(definition: PlanDefinition) -> dict[str, Any]:
+    """As a plan keeps it; 0.90 and 0.9 are the same number, however a file writes it."""
+    plain: dict[str, Any] = _plain(msgspec.to_builtins(definition, builtin_types=(Decimal, date)))
+    return plain
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, Decimal):
+        return f"{normalised(value):f}" if value.is_finite() else str(value)
+    return value.isoformat() if isinstance(value, date) else value
 
 
 def definition_of(plan: Plan) -> PlanDefinition:
@@ -177,6 +197,7 @@ def _arm(model: Any, endpoint: Any, request: Mapping[str, Any]) -> dict[str, Any
         "model": model.slug,
         "recorded": endpoint is None,
         "protocol": None if endpoint is None else endpoint.protocol,
+        "wire_model": None if endpoint is None else endpoint.wire_model,
         "parameters": {} if endpoint is None else endpoint.parameters,
         "request": dict(request),
     }

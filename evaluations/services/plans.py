@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-import msgspec
 from django.db import transaction
 from django.db.models import F, Max
 
@@ -20,6 +19,7 @@ from evaluations.services.plan_document import (
     definition_of,
     document_digest,
     frozen_document,
+    stored_definition,
 )
 from evaluations.services.requests import check_adaptation
 
@@ -62,7 +62,7 @@ def save_plan(
         "candidate_model": candidate_model,
         "candidate_endpoint": candidate_endpoint,
         "candidate_request": dict(candidate_request),
-        "definition": msgspec.to_builtins(definition),
+        "definition": stored_definition(definition),
         "budget_amount": None if budget is None else budget.amount,
         "budget_currency": "USD" if budget is None else budget.currency,
         "assume_per_mtok": None

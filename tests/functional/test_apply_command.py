@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from django.core.management import load_command_class
 
 from evaluations.models import PlanVersion, Vendor
 from pilots.enums import EventKind, PilotStatus
@@ -71,3 +72,23 @@ def test_a_plan_that_could_not_be_decided_is_not_frozen(portfolio: Path) -> None
 def test_freeze_plan_of_an_unknown_pilot_is_bad_input() -> None:
     called = call("freeze_plan", "nobody")
     assert (called.code, called.err) == (2, "pilot: no pilot 'nobody'\n")
+
+
+def test_a_number_written_another_way_changes_no_plan(portfolio: Path) -> None:
+    call("apply", str(portfolio))
+    call("freeze_plan", "triage-to-mai")
+    text = EXAMPLE.replace('"0.90"', "0.9").replace('"25.00"', "25").replace('"0.05"', "0.050").replace('"30"', "30.0")
+    assert text != EXAMPLE
+    portfolio.write_text(text)
+    assert call("apply", str(portfolio), "--json").document == {"created": 0, "updated": 0, "unchanged": ENTITIES}
+    assert PlanVersion.objects.count() == 1
+
+
+@pytest.mark.parametrize(("arguments", "said"), [([], "required: file"), (["f", "--nope"], "arguments: --nope")])
+def test_bad_arguments_are_said_in_one_line(arguments: list[str], said: str, capsys) -> None:
+    with pytest.raises(SystemExit) as ended:
+        load_command_class("pilots", "apply").run_from_argv(["manage.py", "apply", *arguments])
+    printed = capsys.readouterr()
+    assert (ended.value.code, printed.out, printed.err.count("\n")) == (2, "", 1)
+    assert printed.err.startswith("manage.py apply: error: ")
+    assert printed.err.endswith(f"{said}\n")

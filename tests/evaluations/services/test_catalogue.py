@@ -196,6 +196,9 @@ def test_a_frozen_plan_is_frozen_again_when_what_it_covers_of_an_endpoint_change
     versions = PlanVersion.objects.order_by("number")
     assert [(version.plan.slug, version.number) for version in versions] == [("frozen", 1), ("frozen", 2)]
     assert versions[1].document["arms"]["candidate"]["parameters"] == {"temperature": 0}
+    endpoint(mai, slug="mai-prod", wire_model="mai-thinking-1-preview")
+    newest = PlanVersion.objects.order_by("number").last()
+    assert (newest.number, newest.document["arms"]["candidate"]["wire_model"]) == (3, "mai-thinking-1-preview")
 
 
 def test_a_price_is_one_row_a_day_currency_kind_and_tier(gpt: ModelVersion) -> None:

@@ -201,7 +201,7 @@ def test_every_field_of_the_example_is_stored(tmp_path: Path) -> None:
         "scorers": [{"key": "exact", "name": "exact", "config": {"normalise": True}}],
         "criteria": [
             {"metric": "exact", "margin": "0.03"},
-            {"metric": "cost_per_request", "role": "guardrail", "max_ratio": "0.90"},
+            {"metric": "cost_per_request", "role": "guardrail", "max_ratio": "0.9"},
             {"metric": "latency_p95_ms", "role": "guardrail", "max_ratio": "1.25"},
             {"metric": "failure_rate", "role": "guardrail", "margin": "0.03"},
         ],
@@ -210,7 +210,7 @@ def test_every_field_of_the_example_is_stored(tmp_path: Path) -> None:
         "minimum_samples": 350,
         "maximum_samples": 1500,
         "decide_by": "2026-09-30",
-        "budget": {"amount": "25.00", "currency": "USD"},
+        "budget": {"amount": "25", "currency": "USD"},
     }
     assert not PlanVersion.objects.exists()
 
