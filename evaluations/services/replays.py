@@ -228,17 +228,23 @@ def cancel_run(*, run: ReplayRun, by: audit.Actor, at: datetime) -> None:
 
 @transaction.atomic
 def resume_run(*, run: ReplayRun, by: audit.Actor, at: datetime, budget: Decimal | None = None) -> None:
-    """Go on with a run that was cancelled, failed, or stopped by its budget; ``budget`` raises the cap first.
+    """Go on with a run that was cancelled, failed, or stopped by its budget.
 
-    Answers that exist are not paid for again. Raises ``Conflict`` for a run that is not stopped, ``Refused`` for a cap
-    that the run has already reached.
+    ``budget`` raises the cap first; without it a plan's budget that was raised meanwhile does. Answers that exist are
+    not paid for again. A run that goes on already (its command was interrupted, say) is left as it is. Raises
+    ``Conflict`` for a run that is finished, ``Refused`` for a cap that the run has already reached.
     """
+    plan = run.plan_version.plan
+    if budget is None and run.status in (RunStatus.PENDING, RunStatus.RUNNING):
+        return
+    if budget is None and run.status is RunStatus.STOPPED_BY_BUDGET and plan.budget_currency == run.currency:
+        budget = plan.budget_amount if (plan.budget_amount or 0) > run.budget_amount else None
     changes: dict[str, Any] = {}
     if budget is not None:
         if budget <= run.spent_amount + run.reserved_amount:
             raise Refused("the cap is already reached: raise it", field="budget")
         changes["budget_amount"] = budget
-    elif run.status is RunStatus.STOPPED_BY_BUDGET and run.max_calls is None:
+    elif run.status is RunStatus.STOPPED_BY_BUDGET and run.max_calls is None and not _has_monthly_cap(run):
         raise Refused("raise the cap to resume a run that its budget stopped", field="budget")
     stopped = [RunStatus.CANCELLED, RunStatus.FAILED, RunStatus.STOPPED_BY_BUDGET]
     if not ReplayRun.objects.filter(pk=run.pk, status__in=stopped).update(
@@ -248,7 +254,7 @@ def resume_run(*, run: ReplayRun, by: audit.Actor, at: datetime, budget: Decimal
         progressed_at=at,
         decision="",
         decision_reason="",
-        max_calls=run.plan_version.plan.max_calls,
+        max_calls=plan.max_calls,
         version=F("version") + 1,
         **changes,
     ):
@@ -258,6 +264,11 @@ def resume_run(*, run: ReplayRun, by: audit.Actor, at: datetime, budget: Decimal
     run.comparisons.all().delete()
     run.refresh_from_db()
     _audit(run, "replay_run.resumed", by=by, at=at, data={"budget": f"{run.budget_amount} {run.currency}"})
+
+
+def _has_monthly_cap(run: ReplayRun) -> bool:
+    """The team's month may have stopped the run; a raised cap or a new month lets it go on."""
+    return run.plan_version.plan.workload.team.monthly_cap_currency == run.currency
 
 
 def is_complete(run: ReplayRun) -> bool:

@@ -34,6 +34,8 @@ class Command(PilotsCommand):
         run = ReplayRun.objects.filter(pk=options["run_id"]).first()
         if run is None:
             raise Refused(f"no run {options['run_id']}", field="run_id")
+        if options["budget"] is not None and not options["resume"]:
+            raise Refused("is the new cap of --resume", field="--budget")
         if options["cancel"]:
             cancel_run(run=run, by=self.actor, at=self.now)
             settle_run(run=run, at=self.now)

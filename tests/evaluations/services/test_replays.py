@@ -21,6 +21,7 @@ from evaluations.models import (
     Plan,
     ReplayRun,
     ScoreRow,
+    Team,
 )
 from evaluations.selectors.progress import run_document, run_progress
 from evaluations.services import audit
@@ -178,6 +179,33 @@ def test_the_document_of_a_run_that_goes_on_holds_no_decision(simulated) -> None
     run = start(ready_plan(simulated.url, n=5))
     assert run_document(run)["decision"] is None
     assert run_document(ReplayRun.objects.get())["decision"] is None
+
+
+def test_a_raised_budget_of_the_plan_is_the_raised_cap_of_a_resumed_run(simulated) -> None:
+    run = work(start(ready_plan(simulated.url, n=100, budget="0.02")))
+    Plan.objects.update(budget_amount=Decimal(1))
+    resume_run(run=ReplayRun.objects.get(), by=BY, at=timezone.now())
+    run = work(run)
+    assert (run.status, run.done, run.budget_amount) == (RunStatus.FINISHED, 200, 1)
+
+
+def test_a_run_that_its_teams_month_stopped_goes_on_when_the_month_has_room(simulated) -> None:
+    plan = ready_plan(simulated.url, n=60)
+    Team.objects.update(monthly_cap_amount=Decimal("0.005"), monthly_cap_currency="USD")
+    stopped = work(start(plan))
+    assert stopped.status is RunStatus.STOPPED_BY_BUDGET
+    Team.objects.update(monthly_cap_amount=Decimal(5))
+    run = ReplayRun.objects.get()
+    resume_run(run=run, by=BY, at=timezone.now())
+    assert work(run).status is RunStatus.FINISHED
+
+
+def test_resuming_a_run_that_goes_on_changes_nothing(simulated) -> None:
+    run = start(ready_plan(simulated.url, n=30))
+    assert work_once(run=run) is not None
+    before = ReplayRun.objects.values().get()
+    resume_run(run=ReplayRun.objects.get(), by=BY, at=timezone.now())
+    assert ReplayRun.objects.values().get() == before
 
 
 def test_a_team_s_monthly_cap_stops_a_run_below_its_own(simulated) -> None:
