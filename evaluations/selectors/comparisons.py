@@ -1,27 +1,28 @@
 """From evidence to words: one comparison per criterion, and what all gates together say.
 
-Public surface: ``Comparison``, ``PlanReading``, ``read_plan``, ``stored_comparisons``.
+Public surface: ``Comparison``, ``PlanReading``, ``read_plan``, ``percentiles_read``, ``stored_comparisons``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
 from evaluations.breakeven import BreakEven
 from evaluations.enums import GATES, CriterionRole, Decision, Looks, Verdict
-from evaluations.models import ReplayRun
+from evaluations.models import ComparisonRow, PlanVersion, ReplayRun
 from evaluations.scorers.registry import SCORERS
 from evaluations.selectors.breakeven import ArmPrices, read_break_even
 from evaluations.selectors.criteria import Criterion, Reading, read_failure_rate, read_score
-from evaluations.selectors.evidence import Evidence
+from evaluations.selectors.evidence import ENDED, Evidence
 from evaluations.selectors.ratio_criteria import QUANTILES, read_ratio
 from evaluations.selectors.sentences import sentence_for
 from evaluations.statistics.noninferiority import overall_decision
 
 DEFAULT_T_STAR = 750.0
+NOT_YET_DUE = "not_yet_due"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +104,19 @@ def criteria_of(document: Mapping[str, Any]) -> list[Criterion]:
 
 
 def read_plan(
-    document: Mapping[str, Any], evidence: Evidence, *, on: date, prices: ArmPrices | None = None
+    document: Mapping[str, Any],
+    evidence: Evidence,
+    *,
+    on: date,
+    prices: ArmPrices | None = None,
+    kept: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> PlanReading:
-    """Read every criterion of a frozen plan once, on day ``on``; ``prices`` are those of the newest run's arms."""
+    """Read every criterion of a frozen plan once, on day ``on``; ``prices`` are those of the newest run's arms.
+
+    ``kept`` are the comparisons, by metric, of criteria that are read once and were read at an earlier look: they
+    stand (``percentiles_read``).
+    """
+    kept = kept or {}
     looks, alpha = Looks(document["looks"]), float(document["alpha"])
     criteria = criteria_of(document)
     too_few = evidence.n < document["minimum_samples"]
@@ -114,6 +125,9 @@ def read_plan(
     maximum = document["horizon"]["maximum_samples"]
     readings: list[tuple[Criterion, Reading]] = []
     for criterion in criteria:
+        if criterion.metric in kept:
+            readings.append((criterion, _as_read(kept[criterion.metric])))
+            continue
         if criterion.max_ratio is not None:
             reading = read_ratio(
                 evidence,
@@ -131,7 +145,7 @@ def read_plan(
             reading = replace(reading, verdict=Verdict.INCONCLUSIVE, reason="too_few")
         readings.append((criterion, reading))
     if looks is not Looks.ONE_LOOK:
-        readings = _hold_back_percentiles(readings, past_horizon=past_horizon)
+        readings = _hold_back_percentiles(readings, kept, past_horizon=past_horizon)
     names = (document["arms"]["incumbent"]["model"], document["arms"]["candidate"]["model"])
     comparisons = []
     for criterion, reading in readings:
@@ -148,7 +162,7 @@ def _past_horizon(horizon: Mapping[str, Any], n: int, *, on: date) -> bool:
 
 
 def _hold_back_percentiles(
-    readings: Sequence[tuple[Criterion, Reading]], *, past_horizon: bool
+    readings: Sequence[tuple[Criterion, Reading]], kept: Container[str], *, past_horizon: bool
 ) -> list[tuple[Criterion, Reading]]:
     """No sequence is known for a percentile: it is read once, when every other gate passes or at the horizon."""
     others = [r.verdict for c, r in readings if c.role in GATES and c.metric not in QUANTILES]
@@ -156,9 +170,28 @@ def _hold_back_percentiles(
     if due:
         return list(readings)
     return [
-        (c, replace(r, verdict=Verdict.INCONCLUSIVE, reason="not_yet_due") if c.metric in QUANTILES else r)
+        (c, replace(r, verdict=Verdict.INCONCLUSIVE, reason=NOT_YET_DUE))
+        if c.metric in QUANTILES and c.metric not in kept
+        else (c, r)
         for c, r in readings
     ]
+
+
+def percentiles_read(version: PlanVersion) -> dict[str, dict[str, Any]]:
+    """The first true reading of each percentile criterion under a plan of several looks, by metric."""
+    if version.document["looks"] == Looks.ONE_LOOK:
+        return {}
+    rows = ComparisonRow.objects.filter(plan_version=version, metric__in=QUANTILES, run__status__in=ENDED)
+    found: dict[str, dict[str, Any]] = {}
+    for row in rows.exclude(verdict=Verdict.NOT_COMPUTABLE).order_by("run__finished_at", "run"):
+        if row.document["reason"] not in (NOT_YET_DUE, "too_few"):
+            found.setdefault(row.metric, row.document)
+    return found
+
+
+def _as_read(document: Mapping[str, Any]) -> Reading:
+    names = ("n", "incumbent", "candidate", "difference", "ratio", "lower", "upper", "method", "missing", "reason")
+    return Reading(**{name: document[name] for name in names}, verdict=Verdict(document["verdict"]))
 
 
 def _decide(readings: Sequence[tuple[Criterion, Reading]], *, past_horizon: bool) -> tuple[Decision, str | None]:

@@ -34,7 +34,7 @@ from evaluations.pricing import PriceRow, price_in_force
 from evaluations.providers.recorded import RECORDED_VERSION
 from evaluations.providers.registry import PROVIDERS
 from evaluations.selectors.breakeven import arm_prices
-from evaluations.selectors.comparisons import read_plan
+from evaluations.selectors.comparisons import percentiles_read, read_plan
 from evaluations.selectors.evidence import ENDED, evidence_for
 from evaluations.selectors.prices import prices_for
 from evaluations.services import audit
@@ -325,7 +325,8 @@ def _keep_reading(run: ReplayRun, *, at: datetime) -> None:
     else:
         evidence = evidence_for(version, at_end_of=run)
         prices = arm_prices(run, on=run.created_at.date())
-        reading = read_plan(version.document, evidence, on=at.date(), prices=prices)
+        kept = percentiles_read(version)
+        reading = read_plan(version.document, evidence, on=at.date(), prices=prices, kept=kept)
         read = [(c.criterion.metric, c.criterion.role, c.reading.verdict, c.to_document()) for c in reading.comparisons]
         decision, reason = reading.decision, (reading.reason or "")[:300]
         samples = evidence.n

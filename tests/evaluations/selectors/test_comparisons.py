@@ -234,6 +234,20 @@ def test_percentiles_wait_until_every_other_gate_passes() -> None:
     assert read(document, decided).comparisons[1].reading.reason != "not_yet_due"
 
 
+def test_a_percentile_that_was_read_stands_whatever_comes_later() -> None:
+    document = plan([QUALITY, LATENCY], looks="every_night")
+    spread = [100.0 + i % 50 for i in range(1003)]
+    even, slower = pairs(1000, 2, 1, 0), pairs(1000, 2, 1, 0)
+    even.incumbent.latency_ms = slower.incumbent.latency_ms = spread
+    even.candidate.latency_ms = [latency + i % 3 for i, latency in enumerate(spread)]
+    slower.candidate.latency_ms = [5 * latency + i % 3 for i, latency in enumerate(spread)]
+    at_the_look = read(document, even).comparisons[1]
+    assert read(document, slower).decision is Decision.DO_NOT_SWITCH
+    later = read_plan(document, slower, on=TODAY, kept={"latency_p95_ms": at_the_look.to_document()})
+    assert later.comparisons[1].to_document() == at_the_look.to_document()
+    assert later.decision is Decision.SAFE_TO_SWITCH
+
+
 @pytest.mark.parametrize("horizon", [{"maximum_samples": 300}, {"decide_by": "2026-10-31"}])
 def test_past_the_horizon_the_incumbent_stays(horizon) -> None:
     assert read(plan([QUALITY]), pairs(290, 10, 10, 0)).decision is Decision.KEEP_TESTING

@@ -10,7 +10,7 @@ import pytest
 from django.db.models import Sum
 from django.utils import timezone
 
-from evaluations.enums import AttemptState, Decision, Outcome, RunStatus
+from evaluations.enums import AttemptState, CriterionRole, Decision, Outcome, RunStatus
 from evaluations.models import (
     Attempt,
     AuditEvent,
@@ -27,6 +27,8 @@ from evaluations.selectors.progress import run_document, run_progress
 from evaluations.services import audit
 from evaluations.services.errors import Conflict, Refused
 from evaluations.services.leases import claim_chunk
+from evaluations.services.plan_document import CriterionEntry, definition_of, stored_definition
+from evaluations.services.plans import freeze_plan
 from evaluations.services.replays import cancel_run, create_run, resume_run, settle_run
 from evaluations.services.work import new_owner, work_once
 from evaluations.signals import replay_run_finished
@@ -298,6 +300,20 @@ def test_one_look_is_taken_once_and_later_runs_never_change_it(simulated) -> Non
     assert look.comparisons.get().document["n"] == 50
     assert later.comparisons.get().document == look.comparisons.get().document
     assert [early.after_the_look, look.after_the_look, later.after_the_look] == [False, False, True]
+
+
+def test_a_percentile_is_read_once_under_a_plan_of_many_looks(simulated, monkeypatch) -> None:
+    monkeypatch.setattr("evaluations.selectors.ratio_criteria.MINIMUM_FOR_QUANTILE", 45)
+    plan = ready_plan(simulated.url, n=80, looks="every_night")
+    latency = CriterionEntry(metric="latency_p95_ms", role=CriterionRole.GUARDRAIL, max_ratio=Decimal(50))
+    definition = definition_of(plan)
+    definition.criteria = [CriterionEntry(metric="answered", margin=Decimal("0.4")), latency]
+    Plan.objects.update(definition=stored_definition(definition))
+    freeze_plan(plan=Plan.objects.get(), by=BY, at=timezone.now())
+    looks = [work(start(Plan.objects.get(), take=20)).comparisons.get(metric="latency_p95_ms") for _ in range(4)]
+    assert [look.document["n"] for look in looks] == [20, 40, 60, 60]
+    assert [look.document["reason"] for look in looks] == ["not_yet_due", "too_few", None, None]
+    assert looks[3].document == looks[2].document
 
 
 def test_a_sample_answered_twice_counts_once(simulated) -> None:
