@@ -49,6 +49,7 @@ class Worker:
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
         self._log.close()
+        _end_other_sessions()
 
     def stop(self, *, whole_group: bool = False) -> float:
         """SIGTERM, to the main process or to all of them; returns the seconds it took to end."""
@@ -60,6 +61,16 @@ class Worker:
         self.process.wait(timeout=60)
         self._log.close()
         return time.monotonic() - started
+
+
+def _end_other_sessions() -> None:
+    """PostgreSQL keeps a killed client's sessions until it notices; the test database could not be dropped."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
 
 
 def until(condition: Callable[[], bool], *, seconds: float) -> None:
