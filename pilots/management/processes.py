@@ -6,6 +6,7 @@ Public surface: ``Processes``, ``web_server``, ``manage``, ``free_port``.
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import IO, Any, Self
 
 from django.conf import settings
 
@@ -24,7 +25,8 @@ STOP_SECONDS = 30
 class Processes:
     """Started with the block, told to stop at its end: SIGTERM, then SIGKILL for whatever outlasts 30 s.
 
-    Each process writes to a log of its own in ``logs``.
+    Within the block a SIGTERM is a Ctrl-C: whoever stops this process stops all of them. Each process writes to a log
+    of its own in ``logs``.
     """
 
     def __init__(self, logs: Path, environment: Mapping[str, str]) -> None:
@@ -32,9 +34,11 @@ class Processes:
         self._environment = {**os.environ, **environment}
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._files: list[IO[bytes]] = []
+        self._before: Any = signal.SIG_DFL  # what a SIGTERM did
 
     def __enter__(self) -> Self:
         self._logs.mkdir(parents=True, exist_ok=True)
+        self._before = signal.signal(signal.SIGTERM, signal.default_int_handler)
         return self
 
     def start(self, name: str, arguments: Sequence[str]) -> None:
@@ -54,6 +58,7 @@ class Processes:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # we are stopping
         for process in self._running.values():
             if process.poll() is None:
                 process.terminate()
@@ -66,6 +71,7 @@ class Processes:
                 process.wait()
         for file in self._files:
             file.close()
+        signal.signal(signal.SIGTERM, self._before)
 
 
 def web_server(address: str) -> list[str]:
