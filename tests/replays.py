@@ -27,7 +27,7 @@ from evaluations.models import (
     Workload,
 )
 from evaluations.services.audit import Actor
-from evaluations.services.plan_document import BudgetEntry, CriterionEntry, PlanDefinition, ScorerEntry
+from evaluations.services.plan_document import BudgetEntry, CriterionEntry, PlanDefinition, ScorerEntry, definition_of
 from evaluations.services.plans import freeze_plan, save_plan
 from evaluations.services.replays import create_run
 from evaluations.services.samples import freeze_set
@@ -125,6 +125,27 @@ def small_body(number: int) -> dict[str, Any]:
         "messages": [{"role": "user", "content": f"What is {number} plus {number}?"}],
         "max_completion_tokens": 100,
     }
+
+
+def with_criteria(plan: Plan, *criteria: CriterionEntry) -> Plan:
+    """``plan`` with these criteria in place of its own, frozen again."""
+    definition = definition_of(plan)
+    definition.criteria = list(criteria)
+    save_plan(
+        slug=plan.slug,
+        workload=plan.workload,
+        incumbent_model=plan.incumbent_model,
+        incumbent_endpoint=plan.incumbent_endpoint,
+        incumbent_request=plan.incumbent_request,
+        candidate_model=plan.candidate_model,
+        candidate_endpoint=plan.candidate_endpoint,
+        candidate_request=plan.candidate_request,
+        definition=definition,
+        by=BY,
+        at=timezone.now(),
+    )
+    freeze_plan(plan=Plan.objects.get(pk=plan.pk), by=BY, at=timezone.now())
+    return Plan.objects.get(pk=plan.pk)
 
 
 def add_samples(

@@ -50,6 +50,7 @@ class PriceRow:
     output_per_mtok: Decimal | None
     cache_read_per_mtok: Decimal | None  # None: as input
     cache_write_per_mtok: Decimal | None
+    cache_write_1h_per_mtok: Decimal | None  # None: as other cache writes
     source: str
 
 
@@ -115,6 +116,7 @@ def prices(on: date) -> tuple[PriceRow, ...]:
                 output_per_mtok=row.output_per_mtok,
                 cache_read_per_mtok=row.cache_read_per_mtok,
                 cache_write_per_mtok=row.cache_write_per_mtok,
+                cache_write_1h_per_mtok=row.cache_write_1h_per_mtok,
                 source=row.source,
             )
         )

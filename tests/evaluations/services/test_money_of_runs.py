@@ -14,14 +14,13 @@ from evaluations.models import Attempt, BudgetMonth, Endpoint, ModelVersion, Pla
 from evaluations.selectors.estimates import Estimate, estimate_replay
 from evaluations.selectors.progress import run_document
 from evaluations.services.catalogue import save_price
-from evaluations.services.plan_document import CriterionEntry, definition_of
-from evaluations.services.plans import freeze_plan, save_plan
+from evaluations.services.plan_document import CriterionEntry
 from evaluations.services.price_seed import seed_prices
 from evaluations.services.probes import check_endpoint
 from evaluations.services.replays import newest_set, settle_run
 from evaluations.services.work import work_once
 from evaluations.simulator.server import SimulatedVendors
-from tests.replays import BY, ready_plan, start, vendors
+from tests.replays import BY, ready_plan, start, vendors, with_criteria
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -44,24 +43,8 @@ def estimate(plan: Plan) -> Estimate:
     return estimate_replay(plan=plan, sample_set=newest_set(plan), at=timezone.now())
 
 
-def with_cost_criterion(plan: Plan, **limits) -> Plan:
-    definition = definition_of(plan)
-    definition.criteria = [CriterionEntry(metric="cost_per_request", max_ratio=Decimal("0.9"))]
-    save_plan(
-        slug=plan.slug,
-        workload=plan.workload,
-        incumbent_model=plan.incumbent_model,
-        incumbent_endpoint=plan.incumbent_endpoint,
-        incumbent_request={},
-        candidate_model=plan.candidate_model,
-        candidate_endpoint=plan.candidate_endpoint,
-        candidate_request={},
-        definition=definition,
-        by=BY,
-        at=timezone.now(),
-    )
-    freeze_plan(plan=Plan.objects.get(pk=plan.pk), by=BY, at=timezone.now())
-    return Plan.objects.get(pk=plan.pk)
+def with_cost_criterion(plan: Plan) -> Plan:
+    return with_criteria(plan, CriterionEntry(metric="cost_per_request", max_ratio=Decimal("0.9")))
 
 
 def test_the_estimate_is_within_a_factor_of_what_the_run_then_costs(simulated) -> None:
