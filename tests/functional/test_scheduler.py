@@ -52,7 +52,8 @@ def test_a_due_slot_starts_and_a_stopped_worker_or_scheduler_is_seen(tmp_path: P
             run = ReplayRun.objects.get()
             assert (run.trigger, run.done) == (RunTrigger.SCHEDULE, 20)
             assert ScheduleSlot.objects.get(state=SlotState.STARTED).run == run
-            assert status() == "ok"
+            # On a busy machine the next sweep may be a moment away.
+            until(lambda: status() == "ok", seconds=30)
 
             busy = start(pilot.plan)  # type: ignore[arg-type]
             until(lambda: ReplayRun.objects.get(pk=busy.pk).done > 20, seconds=30)
