@@ -7,7 +7,7 @@ of what was paid.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -79,9 +79,9 @@ class DatabaseLedger:
                 intents, settlements, withdrawn = self._not_yet_committed(intents, settlements, withdrawn)
             else:
                 break
-        self._open |= opened
         for intent in (*(settlement.intent for settlement in settlements), *withdrawn):
             self._open.pop(_key(intent), None)
+        self._open |= opened
         return answers
 
     def _not_yet_committed(
@@ -118,10 +118,17 @@ class DatabaseLedger:
             return []
         if not ours:
             return [Answer.LEASE_LOST] * len(intents)
-        return self._intend(intents, opened, now=now)
+        # One that was withdrawn and is intended again at once is a new call, with a row and a reservation of its own.
+        sent = self._open.keys() - {_key(intent) for intent in withdrawn}
+        return self._intend(intents, sent, opened, now=now)
 
     def _intend(
-        self, intents: Sequence[Intent], opened: dict[tuple[int, int], _OpenCall], *, now: datetime
+        self,
+        intents: Sequence[Intent],
+        sent: Set[tuple[int, int]],
+        opened: dict[tuple[int, int], _OpenCall],
+        *,
+        now: datetime,
     ) -> list[Answer]:
         run = self.claim.run
         status = ReplayRun.objects.values_list("status", flat=True).get(pk=run.pk)
@@ -131,7 +138,7 @@ class DatabaseLedger:
         if consent.refusal is not None:
             self._refuse(intents, consent.refusal, now=now)
             return [Answer.NOT_PERMITTED] * len(intents)
-        fresh = [intent for intent in intents if _key(intent) not in self._open]
+        fresh = [intent for intent in intents if _key(intent) not in sent]
         needs = [self._reservation(intent, now) for intent in fresh]
         granted = reserve(run=run, team=self._team, amounts=needs, at=now) if fresh else 0
         for intent, need in zip(fresh[:granted], needs, strict=False):
@@ -161,7 +168,7 @@ class DatabaseLedger:
                 for intent, need in zip(fresh[:granted], needs, strict=False)
             ],
         )
-        known = self._open.keys() | opened.keys()
+        known = sent | opened.keys()
         refused = Answer.BUDGET
         if granted < len(fresh) and may_fit_later(run=run, team=self._team, amount=needs[granted], at=now):
             refused = Answer.LATER

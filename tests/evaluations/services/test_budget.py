@@ -181,6 +181,19 @@ def ledger_of(run: ReplayRun) -> tuple[DatabaseLedger, Intent]:
     return ledger, Intent(work, 1)
 
 
+def test_an_intent_withdrawn_and_meant_again_at_once_is_a_call_with_a_row_of_its_own() -> None:
+    run = running(budget="5", cap="5")
+    ledger, intent = ledger_of(run)
+    ledger.commit([intent], [], [])
+    held = money(run)[0]
+    assert ledger.commit([intent], [], [intent]) == [Answer.GO]
+    assert (Attempt.objects.count(), money(run)) == (1, (held, 0))
+    usage = usage_from_raw({"prompt_tokens": 10, "completion_tokens": 5})
+    ledger.commit([], [Settlement(intent, CompletionResult(Outcome.OK, usage=usage), final=True)], [])
+    assert money(run) == (0, Decimal(10 * 2 + 5 * 8) / 1_000_000)
+    assert Attempt.objects.get().state is AttemptState.SETTLED
+
+
 @pytest.mark.parametrize(
     "usage",
     [
