@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import threading
 import time
@@ -17,6 +18,7 @@ from evaluations.selectors.progress import RunProgress, run_progress
 from evaluations.services.replays import settle_run
 from evaluations.services.work import work_once
 
+logger = logging.getLogger(__name__)
 POLL_SECONDS = 0.5
 ARMS = 2
 
@@ -24,7 +26,8 @@ ARMS = 2
 def wait_for(run: ReplayRun, *, say: Callable[[str], None]) -> bool:
     """Claim chunks by lease like any worker until ``run`` has ended; True if it finished.
 
-    Ctrl-C lets calls in flight end, releases the chunks and leaves the run for a worker or a later ``--wait``.
+    Ctrl-C lets calls in flight end, releases the chunks and leaves the run for a worker or a later ``--wait``. Raises
+    what broke the last of its workers.
     """
     stop = threading.Event()
 
@@ -33,7 +36,8 @@ def wait_for(run: ReplayRun, *, say: Callable[[str], None]) -> bool:
         stop.set()
 
     before = {number: signal.signal(number, interrupted) for number in (signal.SIGINT, signal.SIGTERM)}
-    workers = [threading.Thread(target=_work, args=(run.pk, stop), daemon=True) for _ in range(ARMS)]
+    broken: list[Exception] = []
+    workers = [threading.Thread(target=_work, args=(run.pk, stop, broken), daemon=True) for _ in range(ARMS)]
     try:
         for worker in workers:
             worker.start()
@@ -47,6 +51,8 @@ def wait_for(run: ReplayRun, *, say: Callable[[str], None]) -> bool:
                 said = time.monotonic()
                 say(_line(progress))
             if not any(worker.is_alive() for worker in workers):
+                if broken:
+                    raise broken[0]
                 settle_run(run=run, at=timezone.now())
             time.sleep(POLL_SECONDS / 5 if progress.done == progress.total else POLL_SECONDS)
         stop.set()
@@ -60,7 +66,7 @@ def wait_for(run: ReplayRun, *, say: Callable[[str], None]) -> bool:
     return run.status is RunStatus.FINISHED
 
 
-def _work(run_id: int, stop: threading.Event) -> None:
+def _work(run_id: int, stop: threading.Event, broken: list[Exception]) -> None:
     """One worker: claim, work, and look again until the run has ended (another worker's lease may run out)."""
     try:
         run = ReplayRun.objects.get(pk=run_id)
@@ -71,6 +77,9 @@ def _work(run_id: int, stop: threading.Event) -> None:
             if work_once(run=run, stopping=stop.is_set) is None:
                 settle_run(run=run, at=timezone.now())
                 stop.wait(POLL_SECONDS)
+    except Exception as error:
+        logger.exception("a worker of run %s broke", run_id)
+        broken.append(error)
     finally:
         connection.close()
 
