@@ -31,6 +31,7 @@ class SimulatorConfig:
     recordings: Recordings = field(default_factory=Recordings)
     answers: AnswerKey = field(default_factory=AnswerKey)
     seed: int = 1
+    require_key: bool = False  # True: a call without a credential is refused, as real vendors do
 
     def behaviour(self, model: str) -> ModelBehaviour | None:
         """How ``model`` behaves; ``None`` when only its recorded answers exist, if any."""
@@ -48,7 +49,7 @@ def load_config(
 
     Raises ``SimulatorConfigError`` naming the file and the line or field.
     """
-    models, default, seed = _behaviours(behaviours) if behaviours else ({}, None, 1)
+    models, default, seed, require_key = _behaviours(behaviours) if behaviours else ({}, None, 1, False)
     if behaviours is None and not recordings:
         default = behaviour_from({}, "default")
     return SimulatorConfig(
@@ -57,10 +58,11 @@ def load_config(
         recordings=Recordings.load(recordings),
         answers=AnswerKey.load(answers) if answers else AnswerKey(),
         seed=seed,
+        require_key=require_key,
     )
 
 
-def _behaviours(path: Path) -> tuple[dict[str, ModelBehaviour], ModelBehaviour | None, int]:
+def _behaviours(path: Path) -> tuple[dict[str, ModelBehaviour], ModelBehaviour | None, int, bool]:
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -71,13 +73,17 @@ def _behaviours(path: Path) -> tuple[dict[str, ModelBehaviour], ModelBehaviour |
         problem = " ".join(str(getattr(error, "problem", None) or error).split())
         raise SimulatorConfigError(f"{path}{line}: {problem}") from None
     try:
-        top = _mapping(document, "the file", {"models", "default", "seed"})
+        top = _mapping(document, "the file", {"models", "default", "seed", "require_key"})
         models = _mapping(top.get("models") or {}, "models")
         seed = top.get("seed", 1)
         if isinstance(seed, bool) or not isinstance(seed, int):
             raise SimulatorConfigError("seed must be a whole number")
+        require_key = top.get("require_key", False)
+        if not isinstance(require_key, bool):
+            raise SimulatorConfigError("require_key must be true or false")
         default = behaviour_from(top["default"], "default") if "default" in top else None
-        return {name: behaviour_from(keys, f"models.{name}") for name, keys in models.items()}, default, seed
+        named = {name: behaviour_from(keys, f"models.{name}") for name, keys in models.items()}
+        return named, default, seed, require_key
     except SimulatorConfigError as error:
         raise SimulatorConfigError(f"{path}: {error}") from None
 

@@ -85,7 +85,7 @@ async def _answer(request: web.Request, vendors: Vendors, dialect: Dialect, stre
     raw = await request.read()
     digest = hashlib.blake2b(raw, digest_size=16).hexdigest()
     try:
-        if not dialect.authorised(request.headers):
+        if vendors.config.require_key and not dialect.authorised(request.headers):
             return _refusal(dialect, Failure("auth"), digest)
         call = _read(dialect, raw, request.match_info.get("model"), stream)
     except BadRequest as error:
@@ -145,7 +145,7 @@ def _model_document(vendors: Vendors, name: str) -> JSON:
 
 async def _models(request: web.Request) -> web.StreamResponse:
     vendors = request.app[VENDORS]
-    if not OpenAIChat().authorised(request.headers):
+    if vendors.config.require_key and not OpenAIChat().authorised(request.headers):
         return _refusal(OpenAIChat(), Failure("auth"), "models")
     data = [_model_document(vendors, name) for name in vendors.config.names()]
     return web.json_response({"object": "list", "data": data})
@@ -154,7 +154,7 @@ async def _models(request: web.Request) -> web.StreamResponse:
 async def _model(request: web.Request) -> web.StreamResponse:
     vendors = request.app[VENDORS]
     name = request.match_info["model"]
-    if not OpenAIChat().authorised(request.headers):
+    if vendors.config.require_key and not OpenAIChat().authorised(request.headers):
         return _refusal(OpenAIChat(), Failure("auth"), "models")
     if vendors.config.behaviour(name) is None and name not in vendors.config.recordings.models:
         return _refusal(OpenAIChat(), Failure("model_not_found"), "models")

@@ -30,7 +30,9 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def url(recording: Path) -> Iterator[str]:
-    with SimulatedVendors(load_config(recordings=[recording])) as vendors:
+    behaviours = recording.with_name("behaviours.yaml")
+    behaviours.write_text("require_key: true\n")
+    with SimulatedVendors(load_config(behaviours=behaviours, recordings=[recording])) as vendors:
         yield vendors.url
 
 

@@ -177,8 +177,13 @@ def test_the_rate_limit_is_a_bucket() -> None:
         assert ANTHROPIC.ask(vendors.url, "other").headers["anthropic-ratelimit-requests-remaining"] == "2"
 
 
-def test_the_bill_counts_what_was_sent() -> None:
+def test_without_the_demand_for_a_key_everybody_is_answered() -> None:
     with SimulatedVendors(SimulatorConfig(default=ModelBehaviour())) as vendors:
+        assert send(vendors.url, "POST", CHAT.path, CHAT.body("a", "", "x"), {}).status == 200
+
+
+def test_the_bill_counts_what_was_sent() -> None:
+    with SimulatedVendors(SimulatorConfig(default=ModelBehaviour(), require_key=True)) as vendors:
         bodies = [CHAT.ask(vendors.url, "a", question).json() for question in ("x", "x", "y")]
         GEMINI.ask(vendors.url, "b", "x")
         send(vendors.url, "POST", CHAT.path, CHAT.body("a", "", "x"), {})  # no credential: arrives, costs nothing
