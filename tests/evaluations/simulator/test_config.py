@@ -58,7 +58,7 @@ def test_without_files_every_model_is_steady(tmp_path: Path) -> None:
 
 BAD = [
     ("[]", "the file must be a mapping"),
-    ("{modles: {}}", "the file: unknown key 'modles' (known: default, models, seed)"),
+    ("{modles: {}}", "the file: unknown key 'modles' (known: default, models, require_key, seed)"),
     ("{seed: x}", "seed must be a whole number"),
     ("{models: [a]}", "models must be a mapping"),
     ("{models: {m: {latency: 4}}}", "models.m: unknown key 'latency'"),
