@@ -17,6 +17,7 @@ from enum import Enum, auto
 from typing import Any, Protocol, TypeVar
 
 from evaluations.enums import RETRIED, STOPS_ARM, Outcome
+from evaluations.faults import reached
 from evaluations.providers.base import CompletionRequest, CompletionResult, EndpointConfig, Provider, Transport
 from evaluations.replay.pacing import Pace, backoff_seconds
 
@@ -246,7 +247,9 @@ class _Chunk:
                     continue
                 return
             try:
+                reached("before_send")
                 result = await self.provider.complete(work.request, endpoint=self.endpoint, transport=self.transport)
+                reached("after_send")
                 outcome, retry_after = result.outcome, result.retry_after_seconds
                 self.pace.learn(outcome, retry_after_seconds=retry_after)
                 limited = outcome is Outcome.RATE_LIMITED

@@ -14,6 +14,7 @@ from django.db.models import Count
 
 from evaluations.conf import setting
 from evaluations.enums import STOPS_ARM, AttemptState, ChunkState, Outcome, RunStatus
+from evaluations.faults import reached
 from evaluations.models import Attempt, Chunk, Completion, ReplayRun, RunArm, SampleContent, SampleSetMember
 from evaluations.providers.base import CompletionRequest
 from evaluations.replay.engine import Work
@@ -72,6 +73,7 @@ def claim_chunk(*, owner: str, now: datetime, run: ReplayRun | None = None) -> C
         chunk = Chunk.objects.select_related(
             "arm__run__plan_version__plan__workload__team", "arm__endpoint__model__vendor", "arm__model"
         ).get(pk=pk)
+        reached("claim")
         return Claim(chunk=chunk, arm=chunk.arm, run=chunk.arm.run, owner=owner)
     return None
 

@@ -18,6 +18,7 @@ from django.utils import timezone
 
 from evaluations.conf import setting
 from evaluations.enums import AttemptPurpose, AttemptState, ChunkState, CostState, Outcome, Purpose, RunStatus
+from evaluations.faults import reached
 from evaluations.models import Attempt, Chunk, Completion, Endpoint, ReplayRun, RunArm, Team
 from evaluations.pricing import PriceRow, cost_of_call, price_in_force, reservation, total_input
 from evaluations.providers.base import CompletionResult
@@ -262,6 +263,7 @@ class DatabaseLedger:
                 before = earlier.get((intent.work.sample_id, intent.work.repeat), Decimal(0))
                 total = None if cost is None or before is None else before + cost
                 answers.append(FinalAnswer(intent.work, result, attempts=intent.number, cost=total))
+        reached("before_save")
         update_rows(Attempt, _SETTLED_COLUMNS, ("arm", "sample", "repeat", "number"), rows)
         done = 0 if fenced else write_completions(arm, answers, finished_at=now)
         tally(run=self.claim.run, endpoint=self.endpoint, settled=ends, at=now)

@@ -18,6 +18,7 @@ from django.db.models import F, QuerySet
 
 from evaluations.conf import setting
 from evaluations.enums import ArmRole, ChunkState, Looks, Outcome, RunStatus, RunTrigger
+from evaluations.faults import reached
 from evaluations.models import (
     Chunk,
     ComparisonRow,
@@ -330,6 +331,7 @@ def _keep_reading(run: ReplayRun, *, at: datetime) -> None:
         read = [(c.criterion.metric, c.criterion.role, c.reading.verdict, c.to_document()) for c in reading.comparisons]
         decision, reason = reading.decision, (reading.reason or "")[:300]
         samples = evidence.n
+    reached("before_aggregate")
     ComparisonRow.objects.bulk_create(
         ComparisonRow(
             run=run,

@@ -7,6 +7,7 @@ from typing import Any
 from django.db.models import Exists, OuterRef
 
 from evaluations.enums import Outcome
+from evaluations.faults import reached
 from evaluations.models import Completion, CompletionContent, ReplayRun, SampleContent, ScoreRow
 from evaluations.scorers.base import Answer, Scored
 from evaluations.scorers.registry import SCORERS
@@ -40,6 +41,7 @@ def score_run(run: ReplayRun) -> int:
                 _row(pk, entry, scorer, contents.get(pk), samples.get(sample_id), Outcome(outcome))
                 for pk, sample_id, outcome in batch
             ]
+            reached("before_scores")
             ScoreRow.objects.bulk_create(rows, ignore_conflicts=True)
             written += len(rows)
     return written

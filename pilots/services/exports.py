@@ -14,6 +14,7 @@ from django.db.models import QuerySet
 
 from evaluations.conf import data_dir
 from evaluations.enums import AuditSource
+from evaluations.faults import reached
 from evaluations.models import Team
 from evaluations.plugins import PluginError
 from evaluations.services.audit import Actor, record, register_actions
@@ -102,6 +103,7 @@ def write_export(
                 | {"audience": str(export.audience), "sha256": export.sha256},
             )
             path.parent.mkdir(exist_ok=True)
+            reached("before_export")
             os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
