@@ -26,12 +26,13 @@ _KEYS = {
     "cache_read_per_mtok": "cache_read_mtok",
     "cache_write_per_mtok": "cache_write_mtok",
     "cache_write_1h_per_mtok": "cache_write_1h_mtok",
+    "audio_input_per_mtok": "input_audio_mtok",
+    "audio_cache_read_per_mtok": "cache_audio_read_mtok",
+    "audio_output_per_mtok": "output_audio_mtok",
+    "image_output_per_mtok": "output_image_mtok",
 }
 # Beside them, and harmless: tools that a replay does not send, and tokens whose cost is unknown by their own count.
-_ASIDE = frozenset(
-    {"web_searches_kcount", "storage_searches_kcount"}
-    | {"input_audio_mtok", "cache_audio_read_mtok", "output_audio_mtok", "output_image_mtok", "output_video_mtok"}
-)
+_ASIDE = frozenset({"web_searches_kcount", "storage_searches_kcount", "output_video_mtok"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,7 @@ class ListPrice:
     effective_from: date | None  # None: the list does not say since when
     above_input_tokens: int | None
     amounts: Mapping[str, Decimal | None]
+    hours: str = ""  # as of a price row
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,28 +111,33 @@ def _starts(model: ModelInfo) -> Iterator[date]:
 def _listed(model: ModelInfo) -> Listed:
     from genai_prices.types import StartDateConstraint, TimeOfDateConstraint
 
-    by_day: dict[date | None, ConditionalPrice] = {}  # the last of the list that holds is the one that counts
+    day: date | None = None
+    held: dict[tuple[date | None, str], ConditionalPrice] = {}  # of one day and hour the last of the list counts
     for entry in _conditional(model):
+        hours = ""
         if isinstance(entry.constraint, TimeOfDateConstraint):
-            return Listed(model.id, (), "its price depends on the time of day")
-        by_day[entry.constraint.start_date if isinstance(entry.constraint, StartDateConstraint) else None] = entry
+            # A part of the day on which the entry before it holds.
+            hours = f"{entry.constraint.start_time:%H:%M}-{entry.constraint.end_time:%H:%M}"
+        else:
+            day = entry.constraint.start_date if isinstance(entry.constraint, StartDateConstraint) else None
+        held[day, hours] = entry
     prices: list[ListPrice] = []
-    for day in sorted(by_day, key=lambda day: day or date.min):
-        named = {key: value for key, value in vars(by_day[day].prices).items() if value is not None}
+    for (day, hours), entry in sorted(held.items(), key=lambda item: (item[0][0] or date.min, item[0][1])):
+        named = {key: value for key, value in vars(entry.prices).items() if value is not None}
         if unknown := named.keys() - _KEYS.values() - _ASIDE:
             return Listed(model.id, (), f"it is also charged by {', '.join(sorted(unknown))}")
         if not {"input_mtok", "output_mtok"} <= named.keys():
             return Listed(model.id, (), "it has no price of input and output tokens")
-        prices += _tiers(day, named)
+        prices += _tiers(day, hours, named)
     return Listed(model.id, tuple(prices))
 
 
-def _tiers(day: date | None, named: Mapping[str, object]) -> Iterator[ListPrice]:
+def _tiers(day: date | None, hours: str, named: Mapping[str, object]) -> Iterator[ListPrice]:
     from genai_prices.types import TieredPrices
 
     tiered = [value for key, value in named.items() if isinstance(value, TieredPrices) and key in _KEYS.values()]
     for above in (None, *sorted({tier.start for value in tiered for tier in value.tiers})):
-        yield ListPrice(day, above, {name: _amount(named.get(_KEYS[name]), above) for name in AMOUNTS})
+        yield ListPrice(day, above, {name: _amount(named.get(_KEYS[name]), above) for name in AMOUNTS}, hours)
 
 
 def _amount(value: object, above: int | None) -> Decimal | None:

@@ -1,11 +1,12 @@
 """From tokens to money. No Django.
 
-Public surface: ``PriceRow``, ``price_in_force``, ``cost_of``, ``cost_of_call``, ``reservation``, ``output_limit``,
-``total_input``.
+Public surface: ``PriceRow``, ``price_in_force``, ``price_of``, ``cost_of``, ``cost_of_call``, ``reservation``,
+``output_limit``, ``total_input``.
 
 A price row gives money per million tokens from a day on. A number that is missing is undisclosed: the cost of a call
-that needs it is unknown, never zero. Amounts are whole trillionths, rounded up, so that any grouping of them sums to
-the same total.
+that needs it is unknown, never zero. So is that of a call which the vendor served in a tier of its own (flex, priority,
+batch) where no row is of that tier. Amounts are whole trillionths, rounded up, so that any grouping of them sums to the
+same total.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime, time
 from decimal import ROUND_UP, Decimal
 from typing import Any
 
@@ -53,7 +54,13 @@ class PriceRow:
     cache_read_per_mtok: Decimal | None = None  # None: cached input is charged as input
     cache_write_per_mtok: Decimal | None = None  # None: likewise
     cache_write_1h_per_mtok: Decimal | None = None  # None: what is kept for an hour costs as other cache writes do
+    audio_input_per_mtok: Decimal | None = None
+    audio_cache_read_per_mtok: Decimal | None = None  # None: cached audio costs as other audio does
+    audio_output_per_mtok: Decimal | None = None
+    image_output_per_mtok: Decimal | None = None  # of generated images
     above_input_tokens: int | None = None  # the tier holds for calls with more input tokens than this
+    hours: str = ""  # of the day, in UTC, from which and before which it holds: "16:30-00:30"; '': all day
+    service_tier: str = ""  # flex, priority, batch, ...; '': the vendor's standard
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -62,6 +69,8 @@ class PriceRow:
             "currency": self.currency,
             "kind": str(self.kind),
             "above_input_tokens": self.above_input_tokens,
+            "hours": self.hours,
+            "service_tier": self.service_tier,
         } | {name: None if (value := getattr(self, name)) is None else str(value) for name in AMOUNTS}
 
     @classmethod
@@ -72,12 +81,22 @@ class PriceRow:
             currency=row["currency"],
             kind=PriceKind(row["kind"]),
             above_input_tokens=row["above_input_tokens"],
+            hours=row.get("hours", ""),
+            service_tier=row.get("service_tier", ""),
             **{name: None if row.get(name) is None else Decimal(row[name]) for name in AMOUNTS},
         )
 
     @property
     def disclosed(self) -> bool:
         return self.input_per_mtok is not None and self.output_per_mtok is not None
+
+    def holds_at(self, instant: datetime) -> bool:
+        """Whether the hours are those of ``instant``; a window may pass midnight."""
+        if not self.hours:
+            return True
+        start, end = self.hours.split("-")
+        clock = f"{instant.astimezone(UTC):%H:%M}"
+        return start <= clock < end if start < end else clock >= start or clock < end
 
     @classmethod
     def assumed(cls, per_mtok: Mapping[str, str], *, currency: str) -> PriceRow:
@@ -98,22 +117,38 @@ AMOUNTS = (
     "cache_read_per_mtok",
     "cache_write_per_mtok",
     "cache_write_1h_per_mtok",
+    "audio_input_per_mtok",
+    "audio_cache_read_per_mtok",
+    "audio_output_per_mtok",
+    "image_output_per_mtok",
 )
+_OF_OUTPUT = frozenset({"output_per_mtok", "audio_output_per_mtok", "image_output_per_mtok"})
+_OF_AUDIO = frozenset({"audio_input_per_mtok", "audio_cache_read_per_mtok"})
+_OF_INPUT = frozenset(AMOUNTS) - _OF_OUTPUT
 
 
-def price_in_force(rows: Iterable[PriceRow], *, on: date, input_tokens: int = 0) -> PriceRow | None:
-    """The row that applies to a call on ``on`` with ``input_tokens``; ``None`` if nothing was in force yet.
+def price_in_force(
+    rows: Iterable[PriceRow], *, on: date | datetime, input_tokens: int = 0, service_tier: str = ""
+) -> PriceRow | None:
+    """The row that applies to a call at ``on`` with ``input_tokens``; ``None`` if nothing was in force yet.
 
     A contract price beats a list price beats a third-party figure; of one kind the newest that has begun; of that day
-    the highest tier that the call's input passes.
+    the one of the call's hour, and the highest tier that its input passes. A day alone stands for its first hour.
     """
-    return max(
-        _tiers(rows, on=on, input_tokens=input_tokens), key=lambda row: row.above_input_tokens or 0, default=None
-    )
+    instant = on if isinstance(on, datetime) else datetime.combine(on, time(), UTC)
+    of_tier = [row for row in rows if row.service_tier == service_tier]
+    begun = _begun(of_tier, on=instant.astimezone(UTC).date(), input_tokens=input_tokens)
+    holding = [row for row in begun if row.holds_at(instant)]
+    return max(holding, key=lambda row: (row.hours != "", row.above_input_tokens or 0), default=None)
 
 
-def _tiers(rows: Iterable[PriceRow], *, on: date, input_tokens: int) -> list[PriceRow]:
-    """The rows in force on ``on`` that a call with up to ``input_tokens`` may fall under."""
+def price_of(rows: Iterable[PriceRow], usage: Usage, *, at: datetime) -> PriceRow | None:
+    """The row that a call sent ``at`` falls under, by the tokens that it used and the tier in which it was served."""
+    return price_in_force(rows, on=at, input_tokens=total_input(usage) or 0, service_tier=usage.service_tier)
+
+
+def _begun(rows: Iterable[PriceRow], *, on: date, input_tokens: int) -> list[PriceRow]:
+    """Of rows of one service tier: those in force on ``on``, at whatever hour, for a call with ``input_tokens``."""
     begun = [row for row in rows if row.effective_from <= on]
     if not begun:
         return []
@@ -139,25 +174,44 @@ def cost_of(usage: Usage, price: PriceRow | None) -> Decimal | None:
     """Money for one call; ``None`` where the tokens or the price it needs are unknown.
 
     Only the split that the price needs must be known: without a price of its own, cached input costs as input does.
-    Audio and generated images have prices that a row does not hold, and a cost beyond belief is no cost: ``None``.
+    Audio and generated images never cost as text does. A cost beyond belief is no cost: ``None``.
     """
     if price is None or price.input_per_mtok is None or price.output_per_mtok is None:
         return None
     if usage.input_uncached is None or usage.output_total is None or usage.priced_apart:
+        return None
+    if usage.service_tier != price.service_tier:
         return None
     read, written, for_an_hour = usage.cache_read or 0, usage.cache_write or 0, 0
     if written and price.cache_write_1h_per_mtok is not None:
         if usage.cache_write_1h is None:
             return None
         for_an_hour = usage.cache_write_1h
-    amount = usage.input_uncached * price.input_per_mtok + usage.output_total * price.output_per_mtok
-    for tokens, per_mtok in (
-        (read, price.cache_read_per_mtok),
-        (written - for_an_hour, price.cache_write_per_mtok),
+    heard, heard_before = usage.audio_input or 0, usage.audio_cache_read or 0
+    if heard and read and usage.audio_cache_read is None:
+        return None  # nobody said how much of what was cached is audio
+    spoken, drawn = usage.audio_output or 0, usage.image_output or 0
+    lines = (
+        (usage.input_uncached - (heard - heard_before), price.input_per_mtok),
+        (read - heard_before, _first(price.cache_read_per_mtok, price.input_per_mtok)),
+        (written - for_an_hour, _first(price.cache_write_per_mtok, price.input_per_mtok)),
         (for_an_hour, price.cache_write_1h_per_mtok),
-    ):
-        amount += tokens * (price.input_per_mtok if per_mtok is None else per_mtok)
+        (heard - heard_before, price.audio_input_per_mtok),
+        (heard_before, _first(price.audio_cache_read_per_mtok, price.audio_input_per_mtok)),
+        (usage.output_total - spoken - drawn, price.output_per_mtok),
+        (spoken, price.audio_output_per_mtok),
+        (drawn, price.image_output_per_mtok),
+    )
+    amount = Decimal(0)
+    for tokens, per_mtok in lines:
+        if tokens < 0 or (tokens and per_mtok is None):
+            return None
+        amount += tokens * (per_mtok or 0)
     return None if amount > MOST_FOR_ONE_CALL * MTOK else _whole(amount)
+
+
+def _first(*prices: Decimal | None) -> Decimal | None:
+    return next((price for price in prices if price is not None), None)
 
 
 def cost_of_call(result: CompletionResult, price: PriceRow | None) -> Decimal | None:
@@ -177,21 +231,27 @@ def reservation(
 ) -> Decimal:
     """An upper bound of what one call may cost: a token is at least one byte, and output stops at its limit.
 
-    Of the tiers that its input may reach the dearest counts. ``assumed`` holds where the price in force is undisclosed;
-    without one it is 0: such a run is limited by its number of calls instead.
+    Of the tiers that it may fall under the dearest counts: by input, by hour, and in which the vendor may serve it.
+    ``assumed`` holds where the price in force is undisclosed; without one it is 0: such a run is limited by its number
+    of calls instead.
     """
-    input_tokens = len(json.dumps(body, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+    text = json.dumps(body, ensure_ascii=False)
+    input_tokens = len(text.encode("utf-8", "surrogatepass"))
     input_tokens += TOKENS_OF_A_LINKED_IMAGE * _linked_images(body.get("messages"))
-    rows = _tiers(prices, on=on, input_tokens=input_tokens)
+    by_tier: dict[str, list[PriceRow]] = {}
+    for row in prices:
+        by_tier.setdefault(row.service_tier, []).append(row)
+    rows = [row for tier in by_tier.values() for row in _begun(tier, on=on, input_tokens=input_tokens)]
     if not rows or not all(row.disclosed for row in rows):
         rows = [] if assumed is None else [assumed]
     output_tokens = output_limit(body) or assumed_output_tokens
-    return max((_most(row, input_tokens, output_tokens) for row in rows), default=Decimal(0))
+    for_input = _OF_INPUT if '"input_audio"' in text else _OF_INPUT - _OF_AUDIO
+    return max((_most(row, for_input, input_tokens, output_tokens) for row in rows), default=Decimal(0))
 
 
-def _most(row: PriceRow, input_tokens: int, output_tokens: int) -> Decimal:
-    dearest = max(getattr(row, name) or Decimal(0) for name in AMOUNTS if name != "output_per_mtok")
-    amount = input_tokens * dearest + output_tokens * (row.output_per_mtok or Decimal(0))
+def _most(row: PriceRow, for_input: Iterable[str], input_tokens: int, output_tokens: int) -> Decimal:
+    dearest, of_output = (max(getattr(row, name) or Decimal(0) for name in names) for names in (for_input, _OF_OUTPUT))
+    amount = input_tokens * dearest + output_tokens * of_output
     return BEYOND_ANY_BUDGET if amount >= BEYOND_ANY_BUDGET * MTOK else _whole(amount)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from evaluations.capture.lines import FieldError
 from evaluations.providers.base import Usage
-from evaluations.providers.usage import usage_from_raw
+from evaluations.providers.usage import usage_of_body
 
 ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
 # Where a call went, how it was carried and who made it: not part of what the model was asked.
@@ -111,9 +111,11 @@ def message_text(message: Mapping[str, Any]) -> str | None:
     return content if content is not None else message.get("refusal")
 
 
-def recorded_usage(value: Any, at: str) -> Usage:
-    """The vendor's usage object in neutral counts; absent = nothing known."""
-    return Usage() if value is None else usage_from_raw(mapping(value, at))
+def recorded_usage(value: Any, at: str, *, service_tier: Any = None) -> Usage:
+    """The vendor's usage object in neutral counts; absent = nothing known. ``service_tier``: said beside it."""
+    if value is None:
+        return Usage()
+    return usage_of_body({"usage": mapping(value, at), "service_tier": service_tier})
 
 
 def _check_message(value: Any, at: str) -> None:

@@ -120,6 +120,6 @@ def chat_response(body: dict[str, Any], at: str) -> CapturedResponse:
         text=message_text(message),
         message=message,
         model=optional_text(body.get("model"), f"{at}model"),
-        usage=recorded_usage(body.get("usage"), f"{at}usage"),
+        usage=recorded_usage(body.get("usage"), f"{at}usage", service_tier=body.get("service_tier")),
         finish_reason=optional_text(choice.get("finish_reason"), f"{at}choices[0].finish_reason"),
     )

@@ -83,7 +83,8 @@ class Endpoint(models.Model):
 class Price(models.Model):
     """Money per million tokens from a day on. A missing number is undisclosed, not free.
 
-    ``above_input_tokens`` makes it a tier: it applies to calls with more input tokens than that.
+    ``above_input_tokens`` makes it a tier: it applies to calls with more input tokens than that. ``hours`` and
+    ``service_tier`` narrow it likewise, to a part of the day and to calls that the vendor serves in that tier.
     """
 
     model = models.ForeignKey(ModelVersion, on_delete=models.CASCADE, related_name="prices")
@@ -96,7 +97,13 @@ class Price(models.Model):
     cache_read_per_mtok = ExactDecimalField(null=True, blank=True)  # None: cached input costs as input does
     cache_write_per_mtok = ExactDecimalField(null=True, blank=True)
     cache_write_1h_per_mtok = ExactDecimalField(null=True, blank=True)  # None: an hour costs as other cache writes do
+    audio_input_per_mtok = ExactDecimalField(null=True, blank=True)
+    audio_cache_read_per_mtok = ExactDecimalField(null=True, blank=True)  # None: cached audio costs as other audio does
+    audio_output_per_mtok = ExactDecimalField(null=True, blank=True)
+    image_output_per_mtok = ExactDecimalField(null=True, blank=True)  # of generated images
     above_input_tokens = models.PositiveIntegerField(null=True, blank=True)
+    hours = models.CharField(max_length=11, blank=True)  # UTC, "16:30-00:30", the end not included; '': all day
+    service_tier = models.CharField(max_length=40, blank=True)  # flex, priority, batch, ...; '': the vendor's standard
     source = models.CharField(max_length=500, blank=True)
     recorded_at = models.DateTimeField(auto_now_add=True)
 
@@ -110,6 +117,8 @@ class Price(models.Model):
                 "currency",
                 "kind",
                 Coalesce("above_input_tokens", 0),
+                "hours",
+                "service_tier",
                 name="price_once_a_day",
             ),
             models.CheckConstraint(

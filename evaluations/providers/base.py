@@ -88,8 +88,13 @@ class Usage:
     output_visible: int | None = None
     reasoning: int | None = None
     cache_write_1h: int | None = None  # of ``cache_write``: kept for an hour, which vendors price apart
-    priced_apart: int | None = None  # of all tokens: audio, and generated images; no per-token text price covers them
-    raw: Mapping[str, Any] | None = None  # the vendor's usage object, untouched
+    audio_input: int | None = None  # of all input tokens, cached ones included
+    audio_cache_read: int | None = None  # of ``cache_read``
+    audio_output: int | None = None  # of ``output_total``
+    image_output: int | None = None  # of ``output_total``: generated images
+    priced_apart: int | None = None  # of ``output_total``: generated video, for which no price row has a price
+    service_tier: str = ""  # how the vendor served the call (flex, priority, batch, ...); '': its standard, or not said
+    raw: Mapping[str, Any] | None = None  # the vendor's usage object; a service tier said beside it is put into it
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from evaluations.providers.base import (
 from evaluations.providers.http import Assembler, HttpProvider
 from evaluations.providers.requests import authorization, merged_body, post
 from evaluations.providers.sse import Event
-from evaluations.providers.usage import usage_from_raw
+from evaluations.providers.usage import usage_of_body
 from evaluations.providers.wirejson import decode, items, obj, text
 
 
@@ -81,7 +81,7 @@ def read_chat(body: JSON) -> CompletionResult | None:
         finish_word=text(choice.get("finish_reason")),
         served_model=body.get("model"),
         request_id=body.get("id"),
-        usage=usage_from_raw(body.get("usage")),
+        usage=usage_of_body(body),
     )
 
 
@@ -123,7 +123,7 @@ class ChatAssembler:
         if chunk.get("error") or event.name == "error":
             self.error = chunk
             return
-        self._head |= {key: chunk[key] for key in ("id", "model") if chunk.get(key)}
+        self._head |= {key: chunk[key] for key in ("id", "model", "service_tier") if chunk.get(key)}
         self._usage = chunk.get("usage") or self._usage
         for choice in items(chunk.get("choices"))[:1]:
             self._delta(obj(obj(choice).get("delta")))

@@ -24,7 +24,7 @@ from evaluations.providers.conversation import (
 from evaluations.providers.http import Assembler, HttpProvider
 from evaluations.providers.requests import Translation, authorization, post
 from evaluations.providers.sse import Event
-from evaluations.providers.usage import usage_from_raw
+from evaluations.providers.usage import usage_of_body
 from evaluations.providers.wirejson import decode, items, obj, text
 
 _SAME_NAME = ("temperature", "top_p", "parallel_tool_calls", "service_tier", "prompt_cache_key", "safety_identifier")
@@ -78,7 +78,7 @@ class OpenAIResponses(HttpProvider):
             finish_word=reason or status,
             served_model=body.get("model"),
             request_id=body.get("id"),
-            usage=usage_from_raw(body.get("usage")),
+            usage=usage_of_body(body),
         )
         if status in _UNFINISHED:
             return replace(result, outcome=Outcome.VENDOR_ERROR, error=f"the response is {status}")

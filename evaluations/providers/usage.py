@@ -1,4 +1,5 @@
-"""One token ledger for every vendor's usage object. Public surface: ``usage_from_raw``.
+"""One token ledger for every vendor's usage object. Public surface: ``usage_from_raw``, ``usage_of_body``,
+``tier_of``.
 
 The vendors count differently: OpenAI's and Gemini's input includes cache reads, Anthropic's excludes them; Gemini's
 ``candidatesTokenCount`` excludes thoughts, everybody else's output includes reasoning. Sources: the vendors' SDK types.
@@ -8,14 +9,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 from evaluations.providers.base import Usage
 from evaluations.providers.wirejson import count, items, obj
 
 _MAX_RAW_DEPTH = 6
-_NEUTRAL = tuple(field.name for field in fields(Usage) if field.name != "raw")
+_NEUTRAL = tuple(field.name for field in fields(Usage) if field.name not in ("raw", "service_tier"))
+# What vendors call a call that is served as any other. "auto" is what was asked for, not what was done.
+_STANDARD_TIERS = frozenset({"", "standard", "default", "auto", "on_demand", "traffic_type_unspecified"})
 
 
 def usage_from_raw(raw: Any) -> Usage:
@@ -26,9 +29,23 @@ def usage_from_raw(raw: Any) -> Usage:
     """
     if not isinstance(raw, Mapping) or not raw:
         return Usage()
-    kept = raw if _may_be_kept(raw) else None
+    usage = _counted(raw, raw if _may_be_kept(raw) else None)
+    tier = tier_of(raw.get("service_tier")) or tier_of(raw.get("trafficType"))
+    return replace(usage, service_tier=tier) if tier else usage
+
+
+def usage_of_body(body: Mapping[str, Any]) -> Usage:
+    """The usage of an OpenAI answer, which says its service tier beside the usage object and not in it."""
+    raw, tier = body.get("usage"), body.get("service_tier")
+    if isinstance(raw, Mapping) and raw and tier_of(tier):
+        raw = {**raw, "service_tier": tier}
+    return usage_from_raw(raw)
+
+
+def _counted(raw: Mapping[str, Any], kept: Mapping[str, Any] | None) -> Usage:
     if any(key in raw for key in ("input_uncached", "output_total")):
-        return Usage(**{key: count(raw.get(key)) for key in _NEUTRAL}, raw=kept)
+        counts: dict[str, Any] = {key: count(raw.get(key)) for key in _NEUTRAL}
+        return Usage(**counts, raw=kept)
     if any(key in raw for key in ("promptTokenCount", "candidatesTokenCount", "totalTokenCount")):
         return _gemini(raw, kept)
     if "prompt_tokens" in raw or "completion_tokens" in raw:
@@ -53,7 +70,9 @@ def _openai(raw: Mapping[str, Any], kept: Mapping[str, Any] | None, prompt: str,
         output_total=total,
         output_visible=None if reasoning is None else _minus(total, reasoning),
         reasoning=reasoning,
-        priced_apart=_sum(count(inputs.get("audio_tokens")), count(outputs.get("audio_tokens"))),
+        audio_input=count(inputs.get("audio_tokens")),
+        audio_cache_read=count(obj(inputs.get("cached_tokens_details")).get("audio_tokens")),
+        audio_output=count(outputs.get("audio_tokens")),
         raw=kept,
     )
 
@@ -94,19 +113,28 @@ def _gemini(raw: Mapping[str, Any], kept: Mapping[str, Any] | None) -> Usage:
         output_total=output,
         output_visible=visible,
         reasoning=thoughts,
-        priced_apart=_sum(
+        audio_input=_sum(
             *_of_modality(raw, "promptTokensDetails", "AUDIO"),
             *_of_modality(raw, "toolUsePromptTokensDetails", "AUDIO"),
-            *_of_modality(raw, "candidatesTokensDetails", "AUDIO", "IMAGE", "VIDEO"),
         ),
+        audio_cache_read=_sum(*_of_modality(raw, "cacheTokensDetails", "AUDIO")),
+        audio_output=_sum(*_of_modality(raw, "candidatesTokensDetails", "AUDIO")),
+        image_output=_sum(*_of_modality(raw, "candidatesTokensDetails", "IMAGE")),
+        priced_apart=_sum(*_of_modality(raw, "candidatesTokensDetails", "VIDEO")),
         raw=kept,
     )
 
 
-def _of_modality(raw: Mapping[str, Any], key: str, *wanted: str) -> list[int | None]:
-    """The counts of Gemini's per-modality list that are of a ``wanted`` one, as 0 where the list has others only."""
+def _of_modality(raw: Mapping[str, Any], key: str, wanted: str) -> list[int | None]:
+    """The counts of Gemini's per-modality list that are of the ``wanted`` one, as 0 where the list has others only."""
     details = [obj(item) for item in items(raw.get(key))]
-    return [count(item.get("tokenCount")) if item.get("modality") in wanted else 0 for item in details]
+    return [count(item.get("tokenCount")) if item.get("modality") == wanted else 0 for item in details]
+
+
+def tier_of(word: Any) -> str:
+    """A vendor's word for how it serves a call, in one spelling: lower case, '' for its standard."""
+    name = word.lower().removeprefix("on_demand_") if isinstance(word, str) else ""
+    return "" if name in _STANDARD_TIERS else name[:40]
 
 
 def _minus(total: int | None, *parts: int | None) -> int | None:

@@ -44,14 +44,25 @@ class PriceRow:
     kind: PriceKind
     currency: str
     effective_from: date
-    in_force: bool  # the newest of its kind, scope and tier that has begun
+    in_force: bool  # the newest of its kind, scope, tiers and hours that has begun
     above_input_tokens: int | None
+    hours: str  # of the day, in UTC; '': all day
+    service_tier: str  # '': the vendor's standard
     input_per_mtok: Decimal | None  # None: undisclosed
     output_per_mtok: Decimal | None
     cache_read_per_mtok: Decimal | None  # None: as input
     cache_write_per_mtok: Decimal | None
     cache_write_1h_per_mtok: Decimal | None  # None: as other cache writes
+    apart: tuple[tuple[str, Decimal], ...]  # what audio and generated images cost, where that is disclosed
     source: str
+
+
+_APART = {
+    "audio input": "audio_input_per_mtok",
+    "cached audio": "audio_cache_read_per_mtok",
+    "audio output": "audio_output_per_mtok",
+    "generated images": "image_output_per_mtok",
+}
 
 
 def models(on: date) -> tuple[ModelRow, ...]:
@@ -100,7 +111,10 @@ def prices(on: date) -> tuple[PriceRow, ...]:
     for row in Price.objects.select_related("model__vendor", "endpoint").order_by(
         "model__vendor__slug", "model__slug", "endpoint__slug", "kind", "above_input_tokens", "-effective_from"
     ):
-        scope = (row.model_id, row.endpoint_id, row.kind, row.currency, row.above_input_tokens)
+        scope = (
+            *(row.model_id, row.endpoint_id, row.kind, row.currency),
+            *(row.above_input_tokens, row.hours, row.service_tier),
+        )
         begun = row.effective_from <= on
         rows.append(
             PriceRow(
@@ -112,11 +126,16 @@ def prices(on: date) -> tuple[PriceRow, ...]:
                 effective_from=row.effective_from,
                 in_force=begun and scope not in seen,
                 above_input_tokens=row.above_input_tokens,
+                hours=row.hours,
+                service_tier=row.service_tier,
                 input_per_mtok=row.input_per_mtok,
                 output_per_mtok=row.output_per_mtok,
                 cache_read_per_mtok=row.cache_read_per_mtok,
                 cache_write_per_mtok=row.cache_write_per_mtok,
                 cache_write_1h_per_mtok=row.cache_write_1h_per_mtok,
+                apart=tuple(
+                    (name, amount) for name, column in _APART.items() if (amount := getattr(row, column)) is not None
+                ),
                 source=row.source,
             )
         )

@@ -21,6 +21,8 @@ def prices_for(model: ModelVersion, endpoint: Endpoint | None, currency: str) ->
             currency=row.currency,
             kind=row.kind,
             above_input_tokens=row.above_input_tokens,
+            hours=row.hours,
+            service_tier=row.service_tier,
             **{name: getattr(row, name) for name in AMOUNTS},
         )
         for row in Price.objects.filter(scope, model=model, currency=currency).order_by("effective_from", "pk")

@@ -7,6 +7,7 @@ True created, False changed, None unchanged.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from datetime import date, datetime
 from decimal import Decimal
@@ -21,12 +22,14 @@ from evaluations.enums import PriceKind
 from evaluations.models import Endpoint, ModelVersion, Plan, PlanVersion, Price, Vendor
 from evaluations.providers.egress_policy import EgressPolicy, EgressRefused, check_base_url
 from evaluations.providers.registry import PROVIDERS
+from evaluations.providers.usage import tier_of
 from evaluations.services import audit
 from evaluations.services.errors import Refused
 from evaluations.services.plans import freeze_plan
 from evaluations.services.saving import Maybe, Saved, save_row
 from evaluations.services.teams import check_currency
 
+_HOURS = re.compile(r"([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d")
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -165,16 +168,23 @@ def save_price(
     currency: str = "USD",
     kind: PriceKind | None = None,
     above_input_tokens: int | None = None,
+    hours: str | None = None,
+    service_tier: str | None = None,
     input_per_mtok: Maybe[Decimal | None] = UNSET,
     output_per_mtok: Maybe[Decimal | None] = UNSET,
     cache_read_per_mtok: Maybe[Decimal | None] = UNSET,
     cache_write_per_mtok: Maybe[Decimal | None] = UNSET,
     cache_write_1h_per_mtok: Maybe[Decimal | None] = UNSET,
+    audio_input_per_mtok: Maybe[Decimal | None] = UNSET,
+    audio_cache_read_per_mtok: Maybe[Decimal | None] = UNSET,
+    audio_output_per_mtok: Maybe[Decimal | None] = UNSET,
+    image_output_per_mtok: Maybe[Decimal | None] = UNSET,
     source: Maybe[str | None] = UNSET,
     by: audit.Actor,
     at: datetime,
 ) -> tuple[Price, bool | None]:
-    """Create or correct one price: of a model, from a day on, in a currency, of a kind, for a tier of input.
+    """Create or correct one price: of a model, from a day on, in a currency, of a kind, for a tier of input, for hours
+    of the day (UTC, ``16:30-00:30``), for a service tier of the vendor.
 
     ``kind`` is a contract price where an endpoint is named and a list price elsewhere. ``None`` as an amount is
     undisclosed, not free. Runs keep the prices they were created with. Raises ``Refused``.
@@ -189,12 +199,18 @@ def save_price(
     check_currency(currency, field="currency")
     if above_input_tokens is not None and above_input_tokens < 1:
         raise Refused("must be at least 1", field="above_input_tokens")
+    if hours and (_HOURS.fullmatch(hours) is None or hours[:5] == hours[6:]):
+        raise Refused("must be a part of the day in UTC, as 16:30-00:30", field="hours")
     amounts = {
         "input_per_mtok": input_per_mtok,
         "output_per_mtok": output_per_mtok,
         "cache_read_per_mtok": cache_read_per_mtok,
         "cache_write_per_mtok": cache_write_per_mtok,
         "cache_write_1h_per_mtok": cache_write_1h_per_mtok,
+        "audio_input_per_mtok": audio_input_per_mtok,
+        "audio_cache_read_per_mtok": audio_cache_read_per_mtok,
+        "audio_output_per_mtok": audio_output_per_mtok,
+        "image_output_per_mtok": image_output_per_mtok,
     }
     for name, amount in amounts.items():
         if isinstance(amount, Decimal) and not (amount.is_finite() and amount >= 0):
@@ -208,6 +224,8 @@ def save_price(
             "currency": currency,
             "kind": kind,
             "above_input_tokens": above_input_tokens,
+            "hours": hours or "",
+            "service_tier": tier_of(service_tier),
         },
         values={**amounts, "source": source},
     )

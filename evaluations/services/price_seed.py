@@ -20,7 +20,7 @@ from evaluations.services.catalogue import save_price
 # Rows with a source of this beginning are the seed's own; every other is somebody's knowledge and stays.
 OWN = "genai-prices "
 Status = Literal["seeded", "unchanged", "own_prices", "not_listed", "does_not_fit"]
-_Tiers = dict[int | None, dict[str, Any]]  # amounts by the start of the tier
+_Tiers = dict[tuple[int | None, str], dict[str, Any]]  # amounts by the start of the tier and the hours of the day
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +81,14 @@ def _seed(model: ModelVersion, listed: PriceList, *, since: date | None, by: aud
     for day, tiers in _by_day(found, since or listed.as_of).items():
         if _in_force(stored, day) == tiers:
             continue
-        for above, amounts in tiers.items():
+        for (above, hours), amounts in tiers.items():
             _, created = save_price(
                 model=model,
                 effective_from=day,
                 currency=CURRENCY,
                 kind=PriceKind.LIST,
                 above_input_tokens=above,
+                hours=hours,
                 source=listed.source,
                 by=by,
                 at=at,
@@ -104,7 +105,7 @@ def _by_day(found: Listed, since: date) -> Mapping[date, _Tiers]:
     for price in found.prices:
         if price.effective_from is None and dated and since >= min(dated):
             continue
-        by_day[price.effective_from or since][price.above_input_tokens] = dict(price.amounts)
+        by_day[price.effective_from or since][price.above_input_tokens, price.hours] = dict(price.amounts)
     return by_day
 
 
@@ -112,7 +113,7 @@ def _in_force(stored: Iterable[Price], day: date) -> _Tiers:
     begun = [price for price in stored if price.effective_from <= day]
     newest = max((price.effective_from for price in begun), default=None)
     return {
-        price.above_input_tokens: {name: getattr(price, name) for name in AMOUNTS}
+        (price.above_input_tokens, price.hours): {name: getattr(price, name) for name in AMOUNTS}
         for price in begun
         if price.effective_from == newest
     }

@@ -47,11 +47,17 @@ class PriceEntry(Entry):
     kind: PriceKind | None = None
     endpoint: str | None = None
     above_input_tokens: int | None = None
+    hours: str | None = None
+    service_tier: str | None = None
     input_per_mtok: Maybe[Decimal | None] = UNSET
     output_per_mtok: Maybe[Decimal | None] = UNSET
     cache_read_per_mtok: Maybe[Decimal | None] = UNSET
     cache_write_per_mtok: Maybe[Decimal | None] = UNSET
     cache_write_1h_per_mtok: Maybe[Decimal | None] = UNSET
+    audio_input_per_mtok: Maybe[Decimal | None] = UNSET
+    audio_cache_read_per_mtok: Maybe[Decimal | None] = UNSET
+    audio_output_per_mtok: Maybe[Decimal | None] = UNSET
+    image_output_per_mtok: Maybe[Decimal | None] = UNSET
     source: Maybe[str | None] = UNSET
 
 

@@ -79,10 +79,28 @@ def test_a_tiered_price_gives_one_for_each_tier_and_an_hour_in_the_cache_its_own
     assert (first.amounts["cache_write_per_mtok"], first.amounts["cache_write_1h_per_mtok"]) == (Decimal("3.75"), 6)
 
 
+def test_a_price_of_the_hour_gives_one_for_each_part_of_the_day() -> None:
+    listed = find("deepseek-reasoner", vendor="deepseek")
+    assert listed is not None
+    assert [(price.hours, price.amounts["input_per_mtok"]) for price in listed.prices] == [
+        ("", Decimal("0.135")),
+        ("00:30-16:30", Decimal("0.55")),
+    ]
+
+
+def test_audio_and_generated_images_keep_their_own_prices() -> None:
+    """Gemini 2.5 flash: $1 a million of audio; its image model: $30 of images, $2.50 of text."""
+    flash, image = (find(name, vendor="google") for name in ("gemini-2.5-flash", "gemini-2.5-flash-image"))
+    assert flash is not None
+    assert image is not None
+    heard, drawn = flash.prices[0].amounts, image.prices[0].amounts
+    assert (heard["audio_input_per_mtok"], heard["image_output_per_mtok"]) == (1, None)
+    assert (drawn["image_output_per_mtok"], drawn["output_per_mtok"]) == (30, Decimal("2.5"))
+
+
 @pytest.mark.parametrize(
     ("vendor", "name", "obstacle"),
     [
-        ("deepseek", "deepseek-reasoner", "its price depends on the time of day"),
         ("openai", "text-embedding-3-small", "it has no price of input and output tokens"),
         ("perplexity", "sonar", "it is also charged by requests_kcount"),
     ],

@@ -5,7 +5,8 @@ from __future__ import annotations
 import gzip
 import json
 from collections import defaultdict
-from datetime import date
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 
 import pytest
@@ -19,11 +20,14 @@ from evaluations.pricing import (
     cost_of,
     cost_of_call,
     price_in_force,
+    price_of,
     reservation,
 )
 from evaluations.providers.base import CompletionResult, Usage
 from evaluations.providers.usage import usage_from_raw
 from tests.shared_data import shared_data
+
+NOON = datetime(2025, 6, 1, 12, tzinfo=UTC)
 
 
 def row(start: str = "2025-01-01", kind: PriceKind = PriceKind.LIST, **amounts) -> PriceRow:
@@ -54,9 +58,59 @@ def test_cache_kept_for_an_hour_has_its_own_price_where_there_is_one() -> None:
     assert cost_of(unsaid, row(**apart)) is None
 
 
-def test_tokens_that_a_row_cannot_price_make_the_cost_unknown() -> None:
-    assert cost_of(Usage(input_uncached=10, output_total=1, priced_apart=3), row()) is None
-    assert cost_of(Usage(input_uncached=10, output_total=1, priced_apart=0), row()) == Decimal(28) / 1_000_000
+@pytest.mark.parametrize("kind", ["audio_input", "audio_output", "image_output", "priced_apart"])
+def test_tokens_that_a_row_cannot_price_make_the_cost_unknown(kind) -> None:
+    assert cost_of(Usage(input_uncached=10, output_total=1, **{kind: 1}), row()) is None
+    assert cost_of(Usage(input_uncached=10, output_total=1, **{kind: 0}), row()) == Decimal(28) / 1_000_000
+
+
+def test_audio_and_generated_images_have_their_own_prices() -> None:
+    """By hand: 60 text x 2 + 20 cached text x 1 + 15 audio x 30 + 5 cached audio x 3; 2 text x 8 + 3 x 60 + 4 x 40."""
+    price = row(
+        cache_read_per_mtok=Decimal(1),
+        audio_input_per_mtok=Decimal(30),
+        audio_cache_read_per_mtok=Decimal(3),
+        audio_output_per_mtok=Decimal(60),
+        image_output_per_mtok=Decimal(40),
+    )
+    usage = Usage(
+        input_uncached=75,
+        cache_read=25,
+        audio_input=20,
+        audio_cache_read=5,
+        output_total=9,
+        audio_output=3,
+        image_output=4,
+    )
+    assert cost_of(usage, price) == Decimal(120 + 20 + 450 + 15 + 16 + 180 + 160) / 1_000_000
+    # Without a price of its own, cached audio costs as other audio does: 135 more.
+    dearer = cost_of(usage, replace(price, audio_cache_read_per_mtok=None))
+    assert dearer == cost_of(usage, price) + Decimal(135) / 1_000_000
+    # Whose of the cached tokens were audio, nobody said; and more audio than there was.
+    assert cost_of(replace(usage, audio_cache_read=None), price) is None
+    assert cost_of(replace(usage, audio_output=10), price) is None
+
+
+def test_a_call_is_priced_by_a_row_of_the_tier_in_which_the_vendor_served_it() -> None:
+    usage, flex = Usage(input_uncached=10, output_total=0), row(input_per_mtok=Decimal(1), service_tier="flex")
+    served = replace(usage, service_tier="flex")
+    assert cost_of(served, row()) is cost_of(usage, flex) is None
+    rows = [row(), flex]
+    assert cost_of(usage, price_of(rows, usage, at=NOON)) == Decimal(20) / 1_000_000
+    assert cost_of(served, price_of(rows, served, at=NOON)) == Decimal(10) / 1_000_000
+    assert price_of([row()], served, at=NOON) is None
+
+
+def test_of_the_rows_of_one_day_the_one_of_the_calls_hour_holds() -> None:
+    night, all_day = row(input_per_mtok=Decimal(1), hours="16:30-00:30"), row()
+    instants = [datetime(2025, 6, 1, hour, minute, tzinfo=UTC) for hour, minute in ((0, 29), (0, 30), (16, 30))]
+    found = [price_in_force([night, all_day], on=instant) for instant in instants]
+    assert found == [night, all_day, night]
+    # 18:30 in Berlin is 16:30 UTC, on the same day; 01:30 on the 10th is still the 9th.
+    berlin = timezone(timedelta(hours=2))
+    assert price_in_force([night, all_day], on=datetime(2025, 6, 1, 18, 30, tzinfo=berlin)) == night
+    later = row("2025-06-10")
+    assert price_in_force([later, all_day], on=datetime(2025, 6, 10, 1, 30, tzinfo=berlin)) == all_day
 
 
 def test_a_cost_is_whole_trillionths_and_never_rounded_down() -> None:
@@ -223,6 +277,22 @@ def test_of_the_tiers_that_a_call_may_reach_the_dearest_is_reserved() -> None:
     assert reserved(long, row(), tier) == 2 * reserved(long, row())
 
 
+def test_of_the_hours_and_service_tiers_that_a_call_may_fall_under_the_dearest_is_reserved() -> None:
+    body = {"max_tokens": 10}
+    priority = row("2025-05-01", output_per_mtok=Decimal(16), service_tier="priority")
+    night = row(input_per_mtok=Decimal(1), output_per_mtok=Decimal(1), hours="16:30-00:30")
+    assert reserved(body, row(), priority, night) == reserved(body, priority) > reserved(body, row())
+    # A newer row of another tier ends no standard price.
+    assert reserved(body, row(), replace(priority, output_per_mtok=Decimal(1))) == reserved(body, row())
+
+
+def test_audio_is_reserved_for_where_the_request_has_some() -> None:
+    price = row(audio_input_per_mtok=Decimal(200))
+    heard = {"messages": [{"content": [{"type": "input_audio", "input_audio": {"data": "abcd", "format": "wav"}}]}]}
+    read = {"messages": [{"content": [{"type": "input_video", "input_video": {"data": "abcd", "format": "wav"}}]}]}
+    assert reserved(heard, price) == 100 * reserved(heard, row()) == 100 * reserved(read, price)
+
+
 def test_an_image_behind_a_link_is_reserved_by_what_an_image_may_cost() -> None:
     def asked(url: str) -> Decimal:
         return reserved({"messages": [{"content": [{"type": "image_url", "image_url": {"url": url}}]}]}, row())
@@ -244,10 +314,11 @@ def test_any_request_can_be_reserved_for(messages) -> None:
 
 def test_a_row_frozen_before_there_was_a_price_of_an_hour_is_read() -> None:
     frozen = row().to_json()
-    del frozen["cache_write_1h_per_mtok"]
+    for name in ("cache_write_1h_per_mtok", "audio_input_per_mtok", "hours", "service_tier"):
+        del frozen[name]
     assert PriceRow.from_json(frozen) == row()
 
 
 def test_rows_survive_being_frozen_with_a_run() -> None:
-    price = row(cache_read_per_mtok=Decimal("0.01875"), above_input_tokens=7)
+    price = row(cache_read_per_mtok=Decimal("0.01875"), above_input_tokens=7, hours="00:30-16:30", service_tier="flex")
     assert PriceRow.from_json(json.loads(json.dumps(price.to_json()))) == price

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evaluations.providers.base import Usage
-from evaluations.providers.usage import usage_from_raw
+from evaluations.providers.usage import usage_from_raw, usage_of_body
 
 
 def _counts(raw: Any) -> tuple[int | None, ...]:
@@ -84,19 +84,51 @@ def test_anthropic_says_what_is_kept_in_the_cache_for_an_hour() -> None:
 
 
 def test_audio_and_generated_images_are_counted_apart() -> None:
-    def apart(raw) -> int | None:
-        return usage_from_raw(raw).priced_apart
+    def apart(raw) -> tuple[int | None, ...]:
+        usage = usage_from_raw(raw)
+        return usage.audio_input, usage.audio_cache_read, usage.audio_output, usage.image_output, usage.priced_apart
 
     openai = {"prompt_tokens": 9, "completion_tokens": 4}
-    assert apart(openai) is None
-    assert apart(openai | {"prompt_tokens_details": {"audio_tokens": 0}}) == 0
-    both = {"prompt_tokens_details": {"audio_tokens": 3}, "completion_tokens_details": {"audio_tokens": 2}}
-    assert apart(openai | both) == 5
+    assert apart(openai) == (None,) * 5
+    assert apart(openai | {"prompt_tokens_details": {"audio_tokens": 0}})[0] == 0
+    heard = {"cached_tokens": 4, "audio_tokens": 3, "cached_tokens_details": {"audio_tokens": 1, "text_tokens": 3}}
+    both = {"prompt_tokens_details": heard, "completion_tokens_details": {"audio_tokens": 2}}
+    assert apart(openai | both) == (3, 1, 2, None, None)
     gemini = {"promptTokenCount": 9, "candidatesTokenCount": 4}
-    text, image, audio = ({"modality": kind, "tokenCount": 3} for kind in ("TEXT", "IMAGE", "AUDIO"))
-    assert apart(gemini) is None
-    assert apart(gemini | {"promptTokensDetails": [text, image]}) == 0
-    assert apart(gemini | {"promptTokensDetails": [text, audio], "candidatesTokensDetails": [image]}) == 6
+    text, image, audio, video = ({"modality": kind, "tokenCount": 3} for kind in ("TEXT", "IMAGE", "AUDIO", "VIDEO"))
+    assert apart(gemini) == (None,) * 5
+    assert apart(gemini | {"promptTokensDetails": [text, image]}) == (0, None, None, None, None)
+    details = {
+        "promptTokensDetails": [text, audio],
+        "toolUsePromptTokensDetails": [audio],
+        "cacheTokensDetails": [audio],
+        "candidatesTokensDetails": [image, video],
+    }
+    assert apart(gemini | details) == (6, 3, 0, 3, 3)
+
+
+@pytest.mark.parametrize(
+    ("raw", "tier"),
+    [
+        ({"prompt_tokens": 1}, ""),
+        ({"input_tokens": 1, "service_tier": "standard"}, ""),
+        ({"input_tokens": 1, "service_tier": "batch"}, "batch"),
+        ({"promptTokenCount": 1, "trafficType": "ON_DEMAND"}, ""),
+        ({"promptTokenCount": 1, "trafficType": "ON_DEMAND_FLEX"}, "flex"),
+        ({"promptTokenCount": 1, "trafficType": "PROVISIONED_THROUGHPUT"}, "provisioned_throughput"),
+        ({"prompt_tokens": 1, "service_tier": 5}, ""),
+    ],
+)
+def test_a_vendor_says_in_which_tier_it_served_a_call(raw, tier) -> None:
+    assert usage_from_raw(raw).service_tier == tier
+
+
+def test_openai_says_the_tier_beside_the_usage_and_it_is_kept_with_it() -> None:
+    raw = {"prompt_tokens": 1, "completion_tokens": 2}
+    assert usage_of_body({"usage": raw, "service_tier": "default"}).raw is raw
+    flex = usage_of_body({"usage": raw, "service_tier": "flex"})
+    assert (flex.service_tier, usage_from_raw(flex.raw)) == ("flex", flex)
+    assert usage_of_body({"service_tier": "flex"}) == Usage()
 
 
 def test_the_neutral_spelling_is_read_too() -> None:

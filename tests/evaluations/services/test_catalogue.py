@@ -201,15 +201,22 @@ def test_a_frozen_plan_is_frozen_again_when_what_it_covers_of_an_endpoint_change
     assert (newest.number, newest.document["arms"]["candidate"]["wire_model"]) == (3, "mai-thinking-1-preview")
 
 
-def test_a_price_is_one_row_a_day_currency_kind_and_tier(gpt: ModelVersion) -> None:
+def test_a_price_is_one_row_a_day_currency_kind_tier_and_hours(gpt: ModelVersion) -> None:
     row, created = price(gpt, input_per_mtok=Decimal("30"), output_per_mtok=Decimal("60"), source="https://x")
     assert (created, row.kind, row.input_per_mtok, row.cache_read_per_mtok) == (True, PriceKind.LIST, 30, None)
     assert price(gpt, input_per_mtok=Decimal("30.00"))[1] is None
     corrected, created = price(gpt, input_per_mtok=None)
     assert (corrected.pk, created, corrected.input_per_mtok, corrected.output_per_mtok) == (row.pk, False, None, 60)
-    for other in ({"currency": "EUR"}, {"above_input_tokens": 200_000}, {"effective_from": date(2024, 1, 1)}):
+    others: list[dict[str, Any]] = [
+        *({"currency": "EUR"}, {"above_input_tokens": 200_000}, {"effective_from": date(2024, 1, 1)}),
+        *({"hours": "16:30-00:30"}, {"service_tier": "flex"}),
+    ]
+    for other in others:
         assert price(gpt, **other)[1] is True
-    assert Price.objects.count() == 4
+    assert Price.objects.count() == 6
+    # The standard tier has many names, and flex is flex in capitals.
+    assert price(gpt, service_tier="default", input_per_mtok=None)[1] is None
+    assert price(gpt, service_tier="FLEX")[1] is None
 
 
 def test_a_price_of_an_endpoint_is_a_contract_price(gpt: ModelVersion) -> None:
@@ -225,6 +232,10 @@ def test_a_price_of_an_endpoint_is_a_contract_price(gpt: ModelVersion) -> None:
         ({"output_per_mtok": Decimal("Infinity")}, "output_per_mtok", "must be 0 or more"),
         ({"currency": "$"}, "currency", "'$' is not a currency code of three capital letters"),
         ({"above_input_tokens": 0}, "above_input_tokens", "must be at least 1"),
+        ({"audio_input_per_mtok": Decimal("-1")}, "audio_input_per_mtok", "must be 0 or more"),
+        ({"hours": "night"}, "hours", "must be a part of the day in UTC, as 16:30-00:30"),
+        ({"hours": "24:00-01:00"}, "hours", "must be a part of the day in UTC, as 16:30-00:30"),
+        ({"hours": "01:00-01:00"}, "hours", "must be a part of the day in UTC, as 16:30-00:30"),
         ({"kind": PriceKind.CONTRACT}, "endpoint", "a contract price names its endpoint"),
         (
             {"input_per_mtok": Decimal("0.0000000000001")},

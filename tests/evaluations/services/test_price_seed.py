@@ -13,7 +13,7 @@ import pytest
 from evaluations.enums import PriceKind
 from evaluations.models import AuditEvent, Endpoint, ModelVersion, Price
 from evaluations.price_list import Listed, ListPrice, PriceList
-from evaluations.pricing import price_in_force
+from evaluations.pricing import AMOUNTS, price_in_force
 from evaluations.selectors.prices import prices_for
 from evaluations.services import price_seed
 from evaluations.services.catalogue import save_endpoint, save_price
@@ -58,6 +58,16 @@ def test_models_that_are_listed_get_their_price_and_the_others_stay_undisclosed(
     assert (price.kind, price.currency, price.source) == (PriceKind.LIST, "USD", report.source)
     assert report.source.startswith("genai-prices 0.")
     assert AuditEvent.objects.filter(action="catalogue.created", object_type="price").count() == 2
+
+
+def test_a_price_of_the_hour_is_one_row_for_each_part_of_the_day_once() -> None:
+    reasoner = model("deepseek-reasoner", "deepseek")
+    assert seed() == {"deepseek-reasoner": ("seeded", 2)}
+    assert set(Price.objects.filter(model=reasoner).values_list("hours", "input_per_mtok")) == {
+        ("", Decimal("0.135")),
+        ("00:30-16:30", Decimal("0.55")),
+    }
+    assert seed() == {"deepseek-reasoner": ("unchanged", 0)}
 
 
 def test_since_says_from_when_an_undated_price_holds() -> None:
@@ -117,8 +127,8 @@ def a_list(*prices: ListPrice, as_of: date, version: str) -> PriceList:
 
 
 def undated(amount: int) -> ListPrice:
-    amounts = dict.fromkeys(("cache_read_per_mtok", "cache_write_per_mtok", "cache_write_1h_per_mtok"))
-    return ListPrice(None, None, {"input_per_mtok": Decimal(amount), "output_per_mtok": Decimal(amount), **amounts})
+    amounts = {**dict.fromkeys(AMOUNTS), "input_per_mtok": Decimal(amount), "output_per_mtok": Decimal(amount)}
+    return ListPrice(None, None, amounts)
 
 
 def test_a_newer_list_adds_what_changed_and_keeps_what_was(monkeypatch) -> None:

@@ -448,3 +448,19 @@ def test_prices_keep_their_digits(tmp_path: Path) -> None:
     apply(tmp_path, "prices: [{model: gpt-4, effective_from: 2024-01-01, input_per_mtok: 0.15, output_per_mtok: 3}]")
     price = Price.objects.get(effective_from=date(2024, 1, 1))
     assert (price.input_per_mtok, price.output_per_mtok) == (Decimal("0.15"), Decimal("3"))
+
+
+def test_a_price_says_for_which_hours_and_which_tokens_it_is(tmp_path: Path) -> None:
+    apply(tmp_path, EXAMPLE)
+    entry = """
+        prices:
+          - {model: gpt-4, effective_from: 2024-01-01, input_per_mtok: 2, output_per_mtok: 4, hours: "16:30-00:30",
+             service_tier: flex, audio_input_per_mtok: 30, audio_cache_read_per_mtok: 3, audio_output_per_mtok: 60,
+             image_output_per_mtok: 40}
+    """
+    assert apply(tmp_path, entry).created == 1
+    assert apply(tmp_path, entry).unchanged == 1
+    price = Price.objects.get(effective_from=date(2024, 1, 1))
+    assert (price.hours, price.service_tier) == ("16:30-00:30", "flex")
+    assert (price.audio_input_per_mtok, price.audio_cache_read_per_mtok) == (30, 3)
+    assert (price.audio_output_per_mtok, price.image_output_per_mtok) == (60, 40)
