@@ -1,4 +1,7 @@
-"""Field types of the engine. Public surface: ``ExactDecimalField``, ``exact``, ``EnumField``, ``ModelNameField``."""
+"""Field types of the engine.
+
+Public surface: ``ExactDecimalField``, ``exact``, ``trillionths``, ``EnumField``, ``ModelNameField``.
+"""
 
 from __future__ import annotations
 
@@ -34,21 +37,13 @@ class ExactDecimalField(BigIntegerField):
     _pyi_private_set_type: Any
     _pyi_private_get_type: Any
 
-    # The integer range check of BigIntegerField compares stored units; ours is done in ``_to_stored``.
+    # The integer range check of BigIntegerField compares stored units; ours is done in ``trillionths``.
     validators: list[Any] = []
-
-    def _to_stored(self, value: Any) -> int | None:
-        if value is None:
-            return None
-        scaled = Decimal(value) * _SCALE
-        if scaled != scaled.to_integral_value() or abs(scaled) >= 2**63:
-            raise ValidationError(f"{value} does not fit a number with {PLACES} decimal places below 9.2 million")
-        return int(scaled)
 
     def get_prep_value(self, value: Any) -> Any:
         if hasattr(value, "resolve_expression"):
             return value
-        return self._to_stored(value)
+        return None if value is None else trillionths(value)
 
     def from_db_value(self, value: Any, expression: Any, connection: Any) -> Decimal | None:
         return None if value is None else normalised(Decimal(value) / _SCALE)
@@ -63,13 +58,21 @@ class ExactDecimalField(BigIntegerField):
 
     def clean(self, value: Any, model_instance: Any) -> Decimal | None:
         cleaned = super().clean(value, model_instance)
-        self._to_stored(cleaned)
+        self.get_prep_value(cleaned)
         return cleaned  # type: ignore[no-any-return]
 
     def formfield(self, **kwargs: Any) -> Any:
         from django import forms
 
         return models.Field.formfield(self, **{"form_class": forms.DecimalField, "decimal_places": PLACES, **kwargs})
+
+
+def trillionths(amount: Decimal | int | str) -> int:
+    """``amount`` as it is stored; ``ValidationError`` where 12 places or 64 bits do not hold it."""
+    scaled = Decimal(amount) * _SCALE
+    if scaled != scaled.to_integral_value() or abs(scaled) >= 2**63:
+        raise ValidationError(f"{amount} does not fit a number with {PLACES} decimal places below 9.2 million")
+    return int(scaled)
 
 
 def normalised(value: Decimal) -> Decimal:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
@@ -162,7 +164,12 @@ class CompletionContent(models.Model):
 
     completion = models.OneToOneField(Completion, on_delete=models.CASCADE, primary_key=True, related_name="content")
     text = models.TextField(null=True)  # noqa: DJ001 - None: the answer had no text
-    message = models.JSONField(null=True)
+    message = models.JSONField(null=True)  # None: it said no more than the text
+
+    @property
+    def assistant_message(self) -> dict[str, Any]:
+        """In OpenAI chat form, also where only the text is kept."""
+        return self.message or {"role": "assistant", "content": self.text}
 
 
 class Attempt(models.Model):

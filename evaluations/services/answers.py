@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -18,8 +18,8 @@ from evaluations.pricing import PriceRow, cost_of, price_in_force, total_input
 from evaluations.providers.base import CompletionRequest, CompletionResult
 from evaluations.providers.recorded import result_from_recording
 from evaluations.replay.engine import Work
-from evaluations.services.budget import settle
-from evaluations.services.bulk import insert_returning, insert_rows
+from evaluations.services.budget import book
+from evaluations.services.bulk import insert_beside, insert_rows
 from evaluations.services.leases import Claim, open_members, renew
 
 _SLICE = 500
@@ -102,17 +102,31 @@ def storable(value: Any) -> Any:
 
 def write_completions(arm: RunArm, answers: Sequence[FinalAnswer], *, finished_at: datetime) -> int:
     """Insert the answers with their content, inside the transaction that holds the lease; returns how many."""
-    pks = insert_returning(Completion, COMPLETION_COLUMNS, [_columns(arm, answer, finished_at) for answer in answers])
-    insert_rows(
+    insert_rows(Completion, COMPLETION_COLUMNS, [_columns(arm, answer, finished_at) for answer in answers])
+    insert_beside(
         CompletionContent,
         ("completion", "text", "message"),
+        Completion,
+        ("arm", "sample", "repeat"),
         [
-            (pk, storable(answer.result.text), storable(answer.result.message))
-            for pk, answer in zip(pks, answers, strict=True)
+            (
+                storable(answer.result.text),
+                storable(_beyond_text(answer.result)),
+                arm.pk,
+                answer.work.sample_id,
+                answer.work.repeat,
+            )
+            for answer in answers
             if answer.result.text is not None or answer.result.message is not None
         ],
     )
-    return len(pks)
+    return len(answers)
+
+
+def _beyond_text(result: CompletionResult) -> Mapping[str, Any] | None:
+    """The message where it holds more than the text, which most do not: it would be kept twice."""
+    plain = {"role": "assistant", "content": result.text}
+    return None if result.message == plain else result.message
 
 
 def _store(claim: Claim, answers: Sequence[FinalAnswer], *, now: datetime) -> bool:
@@ -120,12 +134,11 @@ def _store(claim: Claim, answers: Sequence[FinalAnswer], *, now: datetime) -> bo
     with transaction.atomic():
         if not renew(claim, now=now):
             return False
-        settle(
+        book(
             run=claim.run,
             team=claim.run.plan_version.plan.workload.team,
-            bills=(),
-            done=write_completions(claim.arm, answers, finished_at=now),
             at=now,
+            done=write_completions(claim.arm, answers, finished_at=now),
         )
     return True
 

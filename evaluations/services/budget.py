@@ -1,8 +1,8 @@
 """Reserve before, settle after, never above the cap.
 
-Public surface: ``reserve``, ``may_fit_later``, ``unreserve``, ``settle``, ``Bill``.
+Public surface: ``book``, ``may_fit_later``, ``unreserve``, ``Bill``.
 
-Both run inside the ledger's transaction. A check and its change are one UPDATE, so that no two workers can both take
+All run inside the ledger's transaction. A check and its change are one UPDATE, so that no two workers can both take
 the last cent. An attempt whose cost is unknown keeps its reservation: it may have been billed.
 """
 
@@ -13,13 +13,16 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from itertools import accumulate
+from typing import Any
 
+from django.db import connection
 from django.db.models import F, Q, QuerySet, Sum
 
 from evaluations.enums import AttemptState, ChunkState, RunStatus
 from evaluations.models import Attempt, BudgetMonth, Chunk, ReplayRun, Team
-from evaluations.models.fields import exact
+from evaluations.models.fields import trillionths
 from evaluations.pricing import BEYOND_ANY_BUDGET
+from evaluations.services.bulk import run_sql, table
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +34,36 @@ class Bill:
     spent: Decimal
 
 
-def reserve(*, run: ReplayRun, team: Team, amounts: Sequence[Decimal], at: datetime) -> int:
-    """Reserve the first n of ``amounts`` that fit under every cap and count n calls; returns n."""
-    most = len(amounts)
+def book(
+    *,
+    run: ReplayRun,
+    team: Team,
+    at: datetime,
+    bills: Sequence[Bill] = (),
+    done: int = 0,
+    needs: Sequence[Decimal] = (),
+) -> int:
+    """Turn the reservations of ``bills`` into what was spent, move the run's progress, and reserve for new calls.
+
+    Returns how many of ``needs``, from the first on, fit under every cap; that many calls are counted. Mostly that is
+    all of them, and one UPDATE of the run and one of the team's month do everything.
+    """
+    this_month = all(_month(bill.sent_at) == _month(at) for bill in bills)
+    if needs and this_month and _reserve(run, team, at, needs, bills=bills, done=done):
+        return len(needs)
+    if bills or done:
+        released, spent = _totals(bills)
+        _change_run(run, reserved=-released, spent=spent, done=done, progressed_at=at)
+        _settle_months(run, team, bills)
+        if needs and _reserve(run, team, at, needs):
+            return len(needs)
+    most = len(needs)
     while most:
-        if _reserve(run=run, team=team, amount=sum(amounts[:most], Decimal(0)), calls=most, at=at):
-            return most
         # Others reserve and settle meanwhile, so what is left now only says where to go on trying.
         left = min(_left_of_run(run), _left_of_month(run, team, at))
-        most = min(most - 1, sum(total <= left for total in accumulate(amounts)))
+        most = min(most - 1, sum(total <= left for total in accumulate(needs)))
+        if most and _reserve(run, team, at, needs[:most]):
+            return most
     return 0
 
 
@@ -86,45 +110,59 @@ def _cap(team: Team, run: ReplayRun) -> Decimal | None:
     return team.monthly_cap_amount if team.monthly_cap_currency == run.currency else None
 
 
-def _reserve(*, run: ReplayRun, team: Team, amount: Decimal, calls: int, at: datetime) -> bool:
-    if amount >= BEYOND_ANY_BUDGET:
+def _reserve(
+    run: ReplayRun, team: Team, at: datetime, needs: Sequence[Decimal], *, bills: Sequence[Bill] = (), done: int = 0
+) -> bool:
+    """All of ``needs``, and with them the bills of this month; or nothing where a cap would be passed."""
+    need = sum(needs, Decimal(0))
+    if need >= BEYOND_ANY_BUDGET:
         return False
-    # What is left, and not the sum of what is taken: that could leave 64 bits.
-    fits = Q(spent_amount__lte=F("budget_amount") - F("reserved_amount") - exact(amount)) & (
-        Q(max_calls__isnull=True) | Q(max_calls__gte=F("calls") + calls)
-    )
-    taken = ReplayRun.objects.filter(fits, pk=run.pk, status=RunStatus.RUNNING).update(
-        reserved_amount=F("reserved_amount") + exact(amount), calls=F("calls") + calls
-    )
-    if not taken:
+    released, spent = _totals(bills)
+    change: dict[str, Any] = {"reserved": need - released, "spent": spent, "done": done, "calls": len(needs)}
+    if not _change_run(run, **change, progressed_at=at if bills or done else None, within_caps=True):
         return False
-    if _change_month(team, run.currency, _month(at), reserved=amount, spent=Decimal(0), cap=_cap(team, run)):
+    if _change_month(team, run.currency, _month(at), reserved=change["reserved"], spent=spent, cap=_cap(team, run)):
         return True
-    ReplayRun.objects.filter(pk=run.pk).update(
-        reserved_amount=F("reserved_amount") - exact(amount), calls=F("calls") - calls
-    )
+    _change_run(run, **{name: -value for name, value in change.items()})
     return False
 
 
 def unreserve(*, run: ReplayRun, team: Team, bills: Sequence[Bill]) -> None:
     """Take back the reservations of calls that were never sent, and their count."""
     released, _ = _totals(bills)
-    ReplayRun.objects.filter(pk=run.pk).update(
-        reserved_amount=F("reserved_amount") - exact(released), calls=F("calls") - len(bills)
-    )
+    _change_run(run, reserved=-released, calls=-len(bills))
     _settle_months(run, team, bills)
 
 
-def settle(*, run: ReplayRun, team: Team, bills: Sequence[Bill], done: int, at: datetime) -> None:
-    """Turn reservations into what was really spent, and move the run's progress."""
-    released, spent = _totals(bills)
-    ReplayRun.objects.filter(pk=run.pk).update(
-        reserved_amount=F("reserved_amount") - exact(released),
-        spent_amount=F("spent_amount") + exact(spent),
-        done=F("done") + done,
-        progressed_at=at,
+def _change_run(
+    run: ReplayRun,
+    *,
+    reserved: Decimal,
+    spent: Decimal = Decimal(0),
+    done: int = 0,
+    calls: int = 0,
+    progressed_at: datetime | None = None,
+    within_caps: bool = False,
+) -> bool:
+    """Add to the run's counters; False where it does not run, or its reservations would then pass its cap."""
+    more, paid = trillionths(reserved), trillionths(spent)
+    moved = None if progressed_at is None else connection.ops.adapt_datetimefield_value(progressed_at)
+    limits = (str(RunStatus.RUNNING), paid, more, calls) if within_caps else ()
+    return bool(
+        run_sql(_CHANGE_RUN + (_WITHIN_CAPS if within_caps else ""), (more, paid, done, calls, moved, run.pk, *limits))
     )
-    _settle_months(run, team, bills)
+
+
+_CHANGE_RUN = f"""
+    UPDATE {table(ReplayRun)} SET reserved_amount = reserved_amount + %s, spent_amount = spent_amount + %s,
+        done = done + %s, calls = calls + %s, progressed_at = COALESCE(%s, progressed_at)
+    WHERE id = %s
+"""  # noqa: S608 - the table's name is ours
+# What is left, and not the sum of what is taken: that could leave 64 bits.
+_WITHIN_CAPS = """
+    AND status = %s AND spent_amount + %s <= budget_amount - reserved_amount - %s
+    AND (max_calls IS NULL OR max_calls >= calls + %s)
+"""
 
 
 def _settle_months(run: ReplayRun, team: Team, bills: Sequence[Bill]) -> None:
@@ -149,13 +187,18 @@ def _change_month(
 
     Months are kept for teams without a cap too: one that is agreed later counts what was spent before.
     """
-    rows = BudgetMonth.objects.filter(team=team, month=month, currency=currency)
-    fits = rows if cap is None else rows.filter(spent_amount__lte=exact(cap) - F("reserved_amount") - exact(reserved))
-    change = {
-        "reserved_amount": F("reserved_amount") + exact(reserved),
-        "spent_amount": F("spent_amount") + exact(spent),
-    }
-    if fits.update(**change):
+    more, paid = trillionths(reserved), trillionths(spent)
+    sql, params = _CHANGE_MONTH, (more, paid, team.pk, month.isoformat(), currency)
+    if cap is not None:
+        sql, params = sql + _WITHIN_CAP, (*params, paid, trillionths(cap), more)
+    if run_sql(sql, params):
         return True
     BudgetMonth.objects.bulk_create([BudgetMonth(team=team, month=month, currency=currency)], ignore_conflicts=True)
-    return bool(fits.update(**change))
+    return bool(run_sql(sql, params))
+
+
+_CHANGE_MONTH = f"""
+    UPDATE {table(BudgetMonth)} SET reserved_amount = reserved_amount + %s, spent_amount = spent_amount + %s
+    WHERE team_id = %s AND month = %s AND currency = %s
+"""  # noqa: S608 - the table's name is ours
+_WITHIN_CAP = " AND spent_amount + %s <= %s - reserved_amount - %s"

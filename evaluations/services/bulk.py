@@ -1,8 +1,11 @@
-"""Many plain rows at a time. Public surface: ``insert_rows``, ``insert_returning``, ``update_rows``.
+"""Many plain rows at a time, and single statements of a hot path.
+
+Public surface: ``insert_rows``, ``insert_beside``, ``update_rows``, ``run_sql``, ``fetch_row``, ``table``.
 
 ``bulk_create`` and ``bulk_update`` build an instance and a piece of SQL for every row, which takes two to ten times as
-long. A relation is given as the primary key that it refers to. Defaults are not filled in: every column without one in
-the database must be among the names.
+long. Here the text of a statement depends on its columns alone: SQLite runs it row by row inside the driver,
+PostgreSQL takes all rows at once as one JSON document. A relation is given as the primary key that it refers to.
+Defaults are not filled in: every column without one in the database must be among the names.
 """
 
 from __future__ import annotations
@@ -11,82 +14,149 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import cache, lru_cache
 from typing import Any
 
+import msgspec
 from django.db import connection, models
 
 from evaluations.models.fields import EnumField, ExactDecimalField
 
-
-def insert_rows(model: type[models.Model], names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """One prepared INSERT for all rows."""
-    places = ", ".join(["%s"] * len(names))
-    with connection.cursor() as cursor:
-        cursor.executemany(
-            f"INSERT INTO {_table(model)} ({_columns(model, names)}) VALUES ({places})",  # noqa: S608 - names are ours
-            _ready(model, names, rows),
-        )
+Names = tuple[str, ...]
+Row = Sequence[Any]
 
 
-def insert_returning(model: type[models.Model], names: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[int]:
-    """One INSERT of all rows; their primary keys in the order of ``rows``."""
-    if not rows:
-        return []
-    places = ", ".join(["(" + ", ".join(["%s"] * len(names)) + ")"] * len(rows))
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"INSERT INTO {_table(model)} ({_columns(model, names)}) VALUES {places} RETURNING id",  # noqa: S608
-            [value for row in _ready(model, names, rows) for value in row],
-        )
-        return [int(pk) for (pk,) in cursor.fetchall()]
+def insert_rows(model: type[models.Model], names: Names, rows: Iterable[Row]) -> None:
+    """One INSERT for all rows."""
+    _run(*_insert(model, names), rows)
 
 
-def update_rows(
-    model: type[models.Model], names: Sequence[str], keys: Sequence[str], rows: Iterable[Sequence[Any]]
+def insert_beside(
+    model: type[models.Model], names: Names, parent: type[models.Model], keys: Names, rows: Iterable[Row]
 ) -> None:
-    """One prepared UPDATE for all rows: the values of ``names`` and then those of ``keys``, which find the row."""
-    change = ", ".join(f"{_column(model, name)} = %s" for name in names)
-    found = " AND ".join(f"{_column(model, name)} = %s" for name in keys)
+    """One INSERT for all rows, each with its ``parent``'s primary key first: the one that ``keys`` find.
+
+    A row holds the values of ``names[1:]`` and then those of ``keys``.
+    """
+    _run(*_insert_beside(model, names, parent, keys), rows)
+
+
+def update_rows(model: type[models.Model], names: Names, keys: Names, rows: Iterable[Row]) -> None:
+    """One UPDATE for all rows: the values of ``names`` and then those of ``keys``, which find the row."""
+    _run(*_update(model, names, keys), rows)
+
+
+def run_sql(sql: str, params: Row) -> int:
+    """A statement that the ORM would take longer to write than the database to run; returns the rows changed."""
     with connection.cursor() as cursor:
-        cursor.executemany(
-            f"UPDATE {_table(model)} SET {change} WHERE {found}",  # noqa: S608 - names are ours
-            _ready(model, [*names, *keys], rows),
-        )
+        cursor.execute(sql, params)
+        return int(cursor.rowcount)
 
 
-def _table(model: type[models.Model]) -> str:
+def fetch_row(sql: str, params: Row) -> tuple[Any, ...] | None:
+    """The first row of such a statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql, params)
+        row: tuple[Any, ...] | None = cursor.fetchone()
+        return row
+
+
+def table(model: type[models.Model]) -> str:
     return connection.ops.quote_name(model._meta.db_table)
 
 
-def _columns(model: type[models.Model], names: Sequence[str]) -> str:
-    return ", ".join(_column(model, name) for name in names)
+_Fields = tuple[Any, ...]
 
 
-def _column(model: type[models.Model], name: str) -> str:
-    field: Any = model._meta.get_field(name)
+@cache
+def _insert(model: type[models.Model], names: Names) -> tuple[str, _Fields]:
+    fields = _fields(model, names)
+    return f"INSERT INTO {table(model)} ({_columns(fields)}) SELECT * FROM {_given(fields)}", fields  # noqa: S608
+
+
+@cache
+def _insert_beside(
+    model: type[models.Model], names: Names, parent: type[models.Model], keys: Names
+) -> tuple[str, _Fields]:
+    own, found = _fields(model, names), _fields(parent, keys)
+    fields = (*own[1:], *found)
+    values = ", ".join(f"given.c{place}" for place in range(len(own) - 1))
+    chosen = f"{_given(fields)} JOIN {table(parent)} AS parent ON {_matches('parent', found, start=len(own) - 1)}"
+    return f"INSERT INTO {table(model)} ({_columns(own)}) SELECT parent.id, {values} FROM {chosen}", fields  # noqa: S608
+
+
+@cache
+def _update(model: type[models.Model], names: Names, keys: Names) -> tuple[str, _Fields]:
+    changed, found = _fields(model, names), _fields(model, keys)
+    fields = (*changed, *found)
+    change = ", ".join(f"{_name(field)} = given.c{place}" for place, field in enumerate(changed))
+    chosen = f"{_given(fields)} WHERE {_matches('kept', found, start=len(changed))}"
+    return f"UPDATE {table(model)} AS kept SET {change} FROM {chosen}", fields  # noqa: S608 - names are ours
+
+
+def _fields(model: type[models.Model], names: Names) -> _Fields:
+    return tuple(model._meta.get_field(name) for name in names)
+
+
+def _name(field: Any) -> str:
     return connection.ops.quote_name(field.column)
 
 
-def _ready(model: type[models.Model], names: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[list[Any]]:
+def _columns(fields: Iterable[Any]) -> str:
+    return ", ".join(map(_name, fields))
+
+
+def _matches(alias: str, fields: Iterable[Any], *, start: int) -> str:
+    return " AND ".join(f"{alias}.{_name(field)} = given.c{place}" for place, field in enumerate(fields, start))
+
+
+def _given(fields: _Fields) -> str:
+    """What to select from: the rows' values as columns ``c0``, ``c1``, ..."""
+    if connection.vendor == "postgresql":
+        columns = ", ".join(f"c{place} {field.db_type(connection)}" for place, field in enumerate(fields))
+        return f"json_to_recordset(%s::json) AS given({columns})"
+    values = ", ".join(f"%s AS c{place}" for place in range(len(fields)))
+    return f"(SELECT {values}) AS given"
+
+
+def _run(sql: str, fields: _Fields, rows: Iterable[Row]) -> None:
+    ready = _ready(fields, rows)
+    if not ready:
+        return
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            names = [f"c{place}" for place in range(len(fields))]
+            document = msgspec.json.encode([dict(zip(names, row, strict=True)) for row in ready])
+            cursor.execute(sql, (document.decode(),))
+        else:
+            cursor.executemany(sql, ready)
+
+
+def _ready(fields: _Fields, rows: Iterable[Row]) -> list[list[Any]]:
     """The values as the database takes them; most columns take them as they are."""
-    prepared = [(place, prepare) for place, name in enumerate(names) if (prepare := _preparation(model, name))]
+    prepared = _preparations(fields)
     ready = [list(row) for row in rows]
-    for row in ready:
-        for place, prepare in prepared:
+    for place, prepare in prepared:
+        for row in ready:
             row[place] = prepare(row[place])
     return ready
 
 
 @cache
-def _preparation(model: type[models.Model], name: str) -> Callable[[Any], Any] | None:
+def _preparations(fields: _Fields) -> list[tuple[int, Callable[[Any], Any]]]:
+    found = ((place, _preparation(field)) for place, field in enumerate(fields))
+    return [(place, prepare) for place, prepare in found if prepare is not None]
+
+
+def _preparation(field: Any) -> Callable[[Any], Any] | None:
     """How a value of this column is made ready; None where the driver takes it as it is."""
-    field: Any = model._meta.get_field(name)
+    if isinstance(field, ExactDecimalField):
+        return field.get_prep_value
+    if connection.vendor == "postgresql":
+        return None  # JSON has a form for everything else
     if isinstance(field, EnumField):
-        # A driver would store the name of an enum's member; ``str`` is its value.
+        # The driver would store the name of an enum's member; ``str`` is its value.
         return lambda value: None if value is None else str(value)
     if isinstance(field, models.DateTimeField):
         # A commit stamps all its rows with one instant.
         return lru_cache(maxsize=64)(lambda value: field.get_db_prep_save(value, connection))
-    if isinstance(field, ExactDecimalField):
-        return field.get_prep_value
-    if isinstance(field, models.JSONField | models.DecimalField | models.BooleanField):
+    if isinstance(field, models.JSONField | models.DecimalField | models.BooleanField | models.DateField):
         return lambda value: field.get_db_prep_save(value, connection)
     return None

@@ -1,4 +1,4 @@
-"""Whether a team's samples may be sent to an endpoint. Public surface: ``Consent``, ``consent_for``."""
+"""Whether a team's samples may be sent to an endpoint. Public surface: ``Consent``, ``consent_for``, ``consent_of``."""
 
 from __future__ import annotations
 
@@ -21,8 +21,15 @@ class Consent:
 
 
 def consent_for(*, team: Team, endpoint: Endpoint, purpose: Purpose, at: datetime) -> Consent:
-    """Read the agreement in force now; asked at the start of a run and again in the worker before each commit."""
+    """Read the agreement in force now; asked at the start of a run."""
     agreement = DataAgreement.objects.filter(team=team, ended_at__isnull=True).first()
+    return consent_of(agreement, team=team, endpoint=endpoint, purpose=purpose, at=at)
+
+
+def consent_of(
+    agreement: DataAgreement | None, *, team: Team, endpoint: Endpoint, purpose: Purpose, at: datetime
+) -> Consent:
+    """What ``agreement``, the one in force, says; None: there is none."""
     if agreement is None:
         return Consent(f"team {team.slug} has no data agreement in force")
     if agreement.expires_on is not None and at.date() > agreement.expires_on:

@@ -1,5 +1,5 @@
-"""Chunks of work, claimed by lease. Public surface: ``Claim``, ``claim_chunk``, ``renew``, ``release``,
-``open_members``, ``load_work``.
+"""Chunks of work, claimed by lease. Public surface: ``Claim``, ``claim_chunk``, ``hold``, ``Held``, ``renew``,
+``release``, ``open_members``, ``load_work``.
 
 Every state change is one conditional UPDATE: whoever lost the lease changes nothing.
 """
@@ -9,16 +9,26 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Count
 
 from evaluations.conf import setting
 from evaluations.enums import STOPS_ARM, AttemptState, ChunkState, Outcome, RunStatus
 from evaluations.faults import reached
-from evaluations.models import Attempt, Chunk, Completion, ReplayRun, RunArm, SampleContent, SampleSetMember
+from evaluations.models import (
+    Attempt,
+    Chunk,
+    Completion,
+    DataAgreement,
+    ReplayRun,
+    RunArm,
+    SampleContent,
+    SampleSetMember,
+)
 from evaluations.providers.base import CompletionRequest
 from evaluations.replay.engine import Work
 from evaluations.selectors.queue import claimable
+from evaluations.services.bulk import fetch_row, table
 from evaluations.services.requests import adapted
 
 _LOAD_SLICE = 500
@@ -98,6 +108,39 @@ def renew(claim: Claim, *, now: datetime) -> bool:
             lease_expires_at=lease_until(now)
         )
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a commit has to know before it writes: whether the lease is ours, and whether calls may still be sent."""
+
+    ours: bool
+    to_renew: bool  # a third of the lease is over
+    status: RunStatus
+    agreement_id: int | None  # the team's data agreement in force
+
+
+def hold(claim: Claim, *, now: datetime) -> Held:
+    """Look, and fence what follows in this transaction: nobody takes the chunk before it ends."""
+    soon = connection.ops.adapt_datetimefield_value(now + timedelta(seconds=setting("LEASE_SECONDS") * 2 / 3))
+    row = fetch_row(
+        _HOLD if connection.vendor == "sqlite" else f"{_HOLD} FOR UPDATE OF chunk",
+        (soon, claim.run.plan_version.plan.workload.team_id, claim.chunk.pk),
+    )
+    assert row is not None
+    owner, state, to_renew, status, agreement_id = row
+    ours = owner == claim.owner and state == ChunkState.PENDING
+    return Held(ours, bool(to_renew), RunStatus(status), agreement_id)
+
+
+_HOLD = f"""
+    SELECT chunk.lease_owner, chunk.state, chunk.lease_expires_at < %s, run.status, agreement.id
+    FROM {table(Chunk)} AS chunk
+    JOIN {table(RunArm)} AS arm ON arm.id = chunk.arm_id
+    JOIN {table(ReplayRun)} AS run ON run.id = arm.run_id
+    LEFT JOIN {table(DataAgreement)} AS agreement ON agreement.team_id = %s AND agreement.ended_at IS NULL
+    WHERE chunk.id = %s
+"""  # noqa: S608 - the tables' names are ours
 
 
 def open_members(claim: Claim) -> list[SampleSetMember]:

@@ -7,9 +7,9 @@ of what was paid.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from functools import cached_property
 
@@ -19,15 +19,15 @@ from django.utils import timezone
 from evaluations.conf import setting
 from evaluations.enums import AttemptPurpose, AttemptState, ChunkState, CostState, Outcome, Purpose, RunStatus
 from evaluations.faults import reached
-from evaluations.models import Attempt, Chunk, Completion, Endpoint, ReplayRun, RunArm, Team
+from evaluations.models import Attempt, Chunk, Completion, DataAgreement, Endpoint, RunArm, Team
 from evaluations.pricing import PriceRow, cost_of_call, price_in_force, reservation, total_input
 from evaluations.providers.base import CompletionResult
 from evaluations.replay.engine import Answer, Intent, Settlement
 from evaluations.services.answers import FinalAnswer, storable, write_completions
-from evaluations.services.budget import Bill, may_fit_later, reserve, settle, unreserve
+from evaluations.services.budget import Bill, book, may_fit_later, unreserve
 from evaluations.services.bulk import insert_rows, update_rows
-from evaluations.services.consent import consent_for
-from evaluations.services.leases import Claim, renew
+from evaluations.services.consent import Consent, consent_of
+from evaluations.services.leases import Claim, Held, hold, renew
 from evaluations.services.tallies import tally
 
 # A database that restarts is back within seconds; paid answers are worth waiting for it.
@@ -51,6 +51,7 @@ class DatabaseLedger:
     prices: Sequence[PriceRow]
     clock: Callable[[], datetime] = timezone.now
     _open: dict[tuple[int, int], _OpenCall] = field(default_factory=dict)  # by sample and number
+    _consents: dict[tuple[int | None, date], Consent] = field(default_factory=dict)
 
     @property
     def _team(self) -> Team:
@@ -110,40 +111,52 @@ class DatabaseLedger:
         opened: dict[tuple[int, int], _OpenCall],
     ) -> Sequence[Answer]:
         now = self.clock()
-        ours = renew(self.claim, now=now)
-        if settlements:
-            self._settle(settlements, now=now, fenced=not ours)
+        held = hold(self.claim, now=now)
+        if held.ours and held.to_renew:
+            renew(self.claim, now=now)
+        bills, done = self._settle(settlements, now=now, fenced=not held.ours)
         if withdrawn:
             self._withdraw(withdrawn, now=now)
-        if not intents:
-            return []
-        if not ours:
-            return [Answer.LEASE_LOST] * len(intents)
         # One that was withdrawn and is intended again at once is a new call, with a row and a reservation of its own.
         sent = self._open.keys() - {_key(intent) for intent in withdrawn}
-        return self._intend(intents, sent, opened, now=now)
-
-    def _intend(
-        self,
-        intents: Sequence[Intent],
-        sent: Set[tuple[int, int]],
-        opened: dict[tuple[int, int], _OpenCall],
-        *,
-        now: datetime,
-    ) -> list[Answer]:
-        run = self.claim.run
-        status = ReplayRun.objects.values_list("status", flat=True).get(pk=run.pk)
-        if status != RunStatus.RUNNING:
-            return [Answer.STOPPED] * len(intents)
-        consent = consent_for(team=self._team, endpoint=self.endpoint, purpose=Purpose.EVALUATION, at=now)
-        if consent.refusal is not None:
-            self._refuse(intents, consent.refusal, now=now)
-            return [Answer.NOT_PERMITTED] * len(intents)
-        fresh = [intent for intent in intents if _key(intent) not in sent]
+        refused = self._refusal(held, now=now) if intents else None
+        if refused is Answer.NOT_PERMITTED:
+            done += self._refuse(intents, self._consent(held, now=now).refusal or "", now=now)
+        fresh = [] if refused else [intent for intent in intents if _key(intent) not in sent]
         needs = [self._reservation(intent, now) for intent in fresh]
-        granted = reserve(run=run, team=self._team, amounts=needs, at=now) if fresh else 0
-        for intent, need in zip(fresh[:granted], needs, strict=False):
-            opened[_key(intent)] = _OpenCall(now, need)
+        granted = 0
+        if bills or done or needs:
+            granted = book(run=self.claim.run, team=self._team, at=now, bills=bills, done=done, needs=needs)
+        if refused is not None:
+            return [refused] * len(intents)
+        opened |= {_key(intent): _OpenCall(now, need) for intent, need in zip(fresh[:granted], needs, strict=False)}
+        self._insert(fresh[:granted], needs, now=now)
+        known = sent | opened.keys()
+        short = Answer.BUDGET
+        if granted < len(fresh) and may_fit_later(run=self.claim.run, team=self._team, amount=needs[granted], at=now):
+            short = Answer.LATER
+        return [Answer.GO if _key(intent) in known else short for intent in intents]
+
+    def _refusal(self, held: Held, *, now: datetime) -> Answer | None:
+        """Why nothing more may be sent; None where calls go on."""
+        if not held.ours:
+            return Answer.LEASE_LOST
+        if held.status is not RunStatus.RUNNING:
+            return Answer.STOPPED
+        return None if self._consent(held, now=now).given else Answer.NOT_PERMITTED
+
+    def _consent(self, held: Held, *, now: datetime) -> Consent:
+        """What the agreement in force says. Its terms never change, only which one is in force: read once for a day."""
+        key = (held.agreement_id, now.date())
+        if key not in self._consents:
+            agreement = DataAgreement.objects.filter(pk=held.agreement_id).first()
+            self._consents[key] = consent_of(
+                agreement, team=self._team, endpoint=self.endpoint, purpose=Purpose.EVALUATION, at=now
+            )
+        return self._consents[key]
+
+    def _insert(self, intents: Sequence[Intent], needs: Sequence[Decimal], *, now: datetime) -> None:
+        run = self.claim.run
         insert_rows(
             Attempt,
             _INTENT_COLUMNS,
@@ -166,17 +179,12 @@ class DatabaseLedger:
                     run.currency,
                     [],
                 )
-                for intent, need in zip(fresh[:granted], needs, strict=False)
+                for intent, need in zip(intents, needs, strict=False)
             ],
         )
-        known = sent | opened.keys()
-        refused = Answer.BUDGET
-        if granted < len(fresh) and may_fit_later(run=run, team=self._team, amount=needs[granted], at=now):
-            refused = Answer.LATER
-        return [Answer.GO if _key(intent) in known else refused for intent in intents]
 
-    def _refuse(self, intents: Sequence[Intent], refusal: str, *, now: datetime) -> None:
-        """Nothing is sent: the samples show as not permitted."""
+    def _refuse(self, intents: Sequence[Intent], refusal: str, *, now: datetime) -> int:
+        """Nothing is sent: the samples show as not permitted. Returns how many did."""
         result = CompletionResult(outcome=Outcome.NOT_PERMITTED, error=refusal)
         answered = set(
             Completion.objects.filter(
@@ -190,8 +198,7 @@ class DatabaseLedger:
             for intent in intents
             if intent.work.sample_id not in answered
         ]
-        done = write_completions(self.claim.arm, answers, finished_at=now)
-        settle(run=self.claim.run, team=self._team, bills=(), done=done, at=now)
+        return write_completions(self.claim.arm, answers, finished_at=now)
 
     def _withdraw(self, intents: Sequence[Intent], *, now: datetime) -> None:
         """Calls that were intended and never sent: as if nobody had thought of them."""
@@ -223,7 +230,10 @@ class DatabaseLedger:
         run = self.claim.run
         return None if run.assume_per_mtok is None else PriceRow.assumed(run.assume_per_mtok, currency=run.currency)
 
-    def _settle(self, settlements: Sequence[Settlement], *, now: datetime, fenced: bool) -> None:
+    def _settle(self, settlements: Sequence[Settlement], *, now: datetime, fenced: bool) -> tuple[list[Bill], int]:
+        """Store how calls ended; returns what they change in the budget, and how many answers were written."""
+        if not settlements:
+            return [], 0
         arm, rows, bills, ends = self.claim.arm, [], [], []
         earlier = _earlier_costs(arm, [s.intent for s in settlements if s.final and s.intent.number > 1])
         answers = []
@@ -267,7 +277,7 @@ class DatabaseLedger:
         update_rows(Attempt, _SETTLED_COLUMNS, ("arm", "sample", "repeat", "number"), rows)
         done = 0 if fenced else write_completions(arm, answers, finished_at=now)
         tally(run=self.claim.run, endpoint=self.endpoint, settled=ends, at=now)
-        settle(run=self.claim.run, team=self._team, bills=bills, done=done, at=now)
+        return bills, done
 
 
 def _key(intent: Intent) -> tuple[int, int]:

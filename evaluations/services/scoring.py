@@ -63,7 +63,7 @@ def _row(
         Answer(
             text=content.text or "",
             reference=sample.reference,
-            message=content.message,
+            message=content.assistant_message,
             request=sample.request or {},
             outcome=outcome,
         ),

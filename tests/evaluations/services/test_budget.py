@@ -17,7 +17,7 @@ from evaluations.models import Attempt, BudgetMonth, ReplayRun, Team
 from evaluations.providers.base import CompletionRequest, CompletionResult
 from evaluations.providers.usage import usage_from_raw
 from evaluations.replay.engine import Answer, Intent, Settlement, Work
-from evaluations.services.budget import Bill, reserve, settle
+from evaluations.services.budget import Bill, book
 from evaluations.services.errors import Refused
 from evaluations.services.leases import claim_chunk
 from evaluations.services.ledger import DatabaseLedger
@@ -48,12 +48,12 @@ def team_of(run: ReplayRun) -> Team:
 
 def take(run: ReplayRun, *amounts: str, at: datetime | None = None) -> int:
     with transaction.atomic():
-        return reserve(run=run, team=team_of(run), amounts=[Decimal(a) for a in amounts], at=at or timezone.now())
+        return book(run=run, team=team_of(run), needs=[Decimal(a) for a in amounts], at=at or timezone.now())
 
 
 def give_back(run: ReplayRun, *bills: Bill, at: datetime | None = None) -> None:
     with transaction.atomic():
-        settle(run=run, team=team_of(run), bills=bills, done=0, at=at or timezone.now())
+        book(run=run, team=team_of(run), bills=bills, at=at or timezone.now())
 
 
 def money(run: ReplayRun) -> tuple[Decimal, Decimal]:
@@ -85,22 +85,25 @@ def test_a_call_that_no_budget_can_hold_is_not_sent() -> None:
 
 
 def callers(runs: Sequence[ReplayRun], *, rounds: int) -> Decimal:
-    """32 threads reserve, and settle what they were granted; returns what their calls cost together."""
+    """32 threads reserve, and settle what they were granted with the next call or at once; returns the calls' cost."""
 
     def call(number: int) -> Decimal:
         rng, run, cost = random.Random(number), runs[number % len(runs)], Decimal(0)
+        bills: list[Bill] = []
         try:
             for _ in range(rounds):
                 now = timezone.now()
                 amounts = [Decimal(rng.randint(1, 10**10)) / 10**12 for _ in range(rng.randint(1, 4))]
                 with transaction.atomic():
-                    granted = amounts[: reserve(run=run, team=team_of(run), amounts=amounts, at=now)]
+                    granted = amounts[: book(run=run, team=team_of(run), bills=bills, needs=amounts, at=now)]
                 spent = [amount * rng.randint(0, 4) / 4 for amount in granted]
                 spent = [amount.quantize(Decimal("1e-12")) for amount in spent]
                 bills = [Bill(now, released, paid) for released, paid in zip(granted, spent, strict=True)]
-                with transaction.atomic():
-                    settle(run=run, team=team_of(run), bills=bills, done=0, at=now)
                 cost += sum(spent, Decimal(0))
+                if rng.random() < 0.5:
+                    give_back(run, *bills)
+                    bills = []
+            give_back(run, *bills)
         finally:
             connection.close()
         return cost
@@ -245,15 +248,15 @@ def test_a_commit_that_is_tried_again_releases_a_reservation_once(monkeypatch) -
     ledger, intent = ledger_of(run)
     ledger.prices = []
     ledger.commit([intent], [], [])
-    held, tries, real = money(run)[0], [], module.settle
+    held, tries, real = money(run)[0], [], module.book
 
-    def fails_once(**given) -> None:
+    def fails_once(**given) -> int:
         tries.append(given)
         if len(tries) == 1:
             raise OperationalError("the database went away")
-        real(**given)
+        return real(**given)
 
-    monkeypatch.setattr(module, "settle", fails_once)
+    monkeypatch.setattr(module, "book", fails_once)
     usage = usage_from_raw({"prompt_tokens": 10, "completion_tokens": 5})
     ledger.commit([], [Settlement(intent, CompletionResult(Outcome.OK, usage=usage), final=True)], [])
     assumed = Decimal(10 * 2 + 5 * 8) / 1_000_000
