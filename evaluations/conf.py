@@ -24,8 +24,8 @@ DEFAULTS: dict[str, Any] = {
     "RATE_LIMIT_PATIENCE_SECONDS": 600,
     # In-flight calls get this long to end when a worker is told to stop.
     "DRAIN_SECONDS": 15,
-    # Output tokens assumed for the reservation of a call that states no limit.
-    "ASSUMED_OUTPUT_TOKENS": 4096,
+    # Output limit, in tokens, of a call where neither request nor endpoint names one: sent, and reserved.
+    "DEFAULT_OUTPUT_LIMIT": 4096,
 }
 
 

@@ -1,7 +1,7 @@
 """From tokens to money. No Django.
 
 Public surface: ``PriceRow``, ``price_in_force``, ``price_of``, ``cost_of``, ``cost_of_call``, ``reservation``,
-``output_limit``, ``total_input``.
+``total_input``.
 
 A price row gives money per million tokens from a day on. A number that is missing is undisclosed: the cost of a call
 that needs it is unknown, never zero. So is that of a call which the vendor served in a tier of its own (flex, priority,
@@ -12,7 +12,6 @@ same total.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
@@ -227,7 +226,7 @@ def reservation(
     *,
     on: date,
     assumed: PriceRow | None,
-    assumed_output_tokens: int,
+    output_limit: int,
 ) -> Decimal:
     """An upper bound of what one call may cost: a token is at least one byte, and output stops at its limit.
 
@@ -244,22 +243,14 @@ def reservation(
     rows = [row for tier in by_tier.values() for row in _begun(tier, on=on, input_tokens=input_tokens)]
     if not rows or not all(row.disclosed for row in rows):
         rows = [] if assumed is None else [assumed]
-    output_tokens = output_limit(body) or assumed_output_tokens
     for_input = _OF_INPUT if '"input_audio"' in text else _OF_INPUT - _OF_AUDIO
-    return max((_most(row, for_input, input_tokens, output_tokens) for row in rows), default=Decimal(0))
+    return max((_most(row, for_input, input_tokens, output_limit) for row in rows), default=Decimal(0))
 
 
 def _most(row: PriceRow, for_input: Iterable[str], input_tokens: int, output_tokens: int) -> Decimal:
     dearest, of_output = (max(getattr(row, name) or Decimal(0) for name in names) for names in (for_input, _OF_OUTPUT))
     amount = input_tokens * dearest + output_tokens * of_output
     return BEYOND_ANY_BUDGET if amount >= BEYOND_ANY_BUDGET * MTOK else _whole(amount)
-
-
-def output_limit(body: Mapping[str, Any]) -> int:
-    """The largest output limit that ``body`` names, in tokens; 0: none that is a number above 0."""
-    named = (body.get(name) for name in ("max_completion_tokens", "max_tokens", "max_output_tokens"))
-    limits = [value for value in named if isinstance(value, int | float) and not isinstance(value, bool)]
-    return max((math.ceil(value) for value in limits if 0 < value < math.inf), default=0)
 
 
 def _linked_images(messages: Any) -> int:

@@ -17,7 +17,7 @@ from evaluations.providers.wirejson import name, obj
 
 # The words of all vendors; none of them means two things.
 _FINISH_WORDS = {
-    FinishReason.COMPLETE: ("stop", "end_turn", "stop_sequence", "completed", "complete", "eos"),
+    FinishReason.COMPLETE: ("stop", "end_turn", "stop_sequence", "completed", "complete", "eos", "eos_token"),
     FinishReason.TOOL_CALL: ("tool_calls", "tool_call", "tool_use", "function_call"),
     FinishReason.LENGTH: ("length", "max_tokens", "max_output_tokens", "model_length", "model_context_window_exceeded"),
     FinishReason.REFUSAL: ("refusal", "refused"),
@@ -30,6 +30,8 @@ _FINISH_WORDS = {
         *("malformed_tool_call", "malformed_function_call", "unexpected_tool_call", "too_many_tool_calls"),
     ),
 }
+# Servers that broke off and say so where others say why the model stopped (vLLM, SGLang, OpenRouter, DeepSeek).
+_BROKEN_OFF = frozenset({"abort", "error", "insufficient_system_resource"})
 _FINISH_BY_WORD = {word: reason for reason, words in _FINISH_WORDS.items() for word in words}
 _OUTCOME_BY_FINISH = {
     FinishReason.BLOCKED_PROMPT: Outcome.CONTENT_FILTERED,
@@ -64,7 +66,7 @@ def answered(
 ) -> CompletionResult:
     """An answer that arrived whole; no text is ``None``. ``finish`` overrides what ``finish_word`` would mean.
 
-    The vendor's stop reason decides first, a refusal next; then an answer with tool calls is ``ok`` if their arguments
+    The stop reason decides first, a refusal next; then an answer with tool calls is ``ok`` if their arguments
     can be read, and an answer without any visible character is ``empty``.
     """
     text = text or None
@@ -74,6 +76,8 @@ def answered(
     if tool_calls and reason in (FinishReason.COMPLETE, FinishReason.UNKNOWN, None):
         reason = FinishReason.TOOL_CALL  # MAI and Gemini say "stop" all the same
     outcome = _OUTCOME_BY_FINISH.get(reason) if reason else None
+    if finish_word in _BROKEN_OFF:
+        outcome = Outcome.VENDOR_ERROR
     if outcome is None and tool_calls:
         outcome = Outcome.OK if all(map(_readable, tool_calls)) else Outcome.MALFORMED_TOOL_CALL
     if outcome is None:
@@ -92,6 +96,7 @@ def answered(
         served_model=name(served_model),
         request_id=name(request_id),
         usage=usage,
+        error=f"the server ended the answer with {finish_word!r}" if finish_word in _BROKEN_OFF else None,
     )
 
 

@@ -1,11 +1,13 @@
 """Anthropic messages. Public surface: ``AnthropicMessages``.
 
-Options: ``max_tokens`` (the limit sent when the request has none, default 4096, because the field is required),
-``anthropic_version``, ``anthropic_beta``, ``auth``. Source: anthropics/anthropic-sdk-python 0.121.0, ``types``.
+Options: ``anthropic_version``, ``anthropic_beta``, ``auth``. In Foundry: base URL
+``https://<resource>.services.ai.azure.com/anthropic``, with ``options.auth = "bearer"`` for an Entra token.
+Source: anthropics/anthropic-sdk-python 0.121.0, ``types`` and ``lib/foundry.py``.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -27,9 +29,9 @@ from evaluations.providers.sse import Event
 from evaluations.providers.usage import usage_from_raw
 from evaluations.providers.wirejson import decode, obj, text
 
-DEFAULT_MAX_TOKENS = 4096
 _EFFORTS = {"minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "xhigh", "max": "max"}
 _CHOICES = {"auto": "auto", "none": "none", "required": "any", "function": "tool"}
+_NOT_IN_AN_ID = re.compile(r"[^a-zA-Z0-9_-]")
 _NATIVE = ("top_p", "top_k", "thinking")
 
 
@@ -38,15 +40,12 @@ class AnthropicMessages(HttpProvider):
     version = "1"
 
     def prepare(self, request: CompletionRequest, endpoint: EndpointConfig) -> WireRequest:
-        translation = Translation(request, endpoint)
+        translation = Translation(request, endpoint, limit_field="max_tokens")
         system, turns = split_system(conversation(translation.take("messages")))
         body: JSON = {"model": endpoint.wire_model, "messages": _messages(turns)}
         if system:
             body["system"] = system
-        body["max_tokens"] = translation.take_output_limit("max_tokens")
-        if body["max_tokens"] is None:
-            body["max_tokens"] = endpoint.options.get("max_tokens", DEFAULT_MAX_TOKENS)
-            translation.record("max_tokens", "added", str(body["max_tokens"]))
+        body["max_tokens"] = translation.take_output_limit()
         _add_sampling(translation, body)
         _add_tools(translation, body)
         _add_output_config(translation, body)
@@ -100,11 +99,16 @@ def _messages(turns: Iterable[Turn]) -> list[JSON]:
 def _blocks(turn: Turn) -> Iterable[JSON]:
     parts: list[JSON] = [{"type": "text", "text": p} if isinstance(p, str) else _media(p) for p in turn.parts]
     if turn.role == "tool":
-        yield {"type": "tool_result", "tool_use_id": turn.tool_call_id, "content": parts}
+        yield {"type": "tool_result", "tool_use_id": _tool_id(turn.tool_call_id), "content": parts}
         return
     yield from parts
     for call in turn.calls:
-        yield {"type": "tool_use", "id": call.id, "name": call.name, "input": call.parsed()}
+        yield {"type": "tool_use", "id": _tool_id(call.id), "name": call.name, "input": call.parsed()}
+
+
+def _tool_id(value: str) -> str:
+    """Other vendors' ids hold characters that this one refuses."""
+    return _NOT_IN_AN_ID.sub("_", value)
 
 
 def _media(media: Media) -> JSON:
@@ -121,9 +125,15 @@ def _add_sampling(translation: Translation, body: JSON) -> None:
         temperature = 1
     if temperature is not None:
         body["temperature"] = temperature
-    if stop := stop_sequences(translation):
-        body["stop_sequences"] = stop
+    stop = stop_sequences(translation)
+    if usable := [sequence for sequence in stop if sequence.strip()]:
+        body["stop_sequences"] = usable
         translation.record("stop", "renamed", "stop_sequences")
+    if len(usable) < len(stop):
+        translation.record("stop", "dropped", f"{len(stop) - len(usable)} of white space only, which it refuses")
+    if temperature is not None and translation.left.get("top_p") == 1:
+        translation.take("top_p")
+        translation.record("top_p", "dropped", "1 is no restriction; its newer models refuse it beside temperature")
     for parameter in _NATIVE:
         translation.move(parameter, body)
 

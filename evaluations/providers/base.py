@@ -29,7 +29,8 @@ class EndpointConfig:
     region: str | None = None
     deadline_seconds: float = 120.0  # total, for one call including its body
     stream: bool = False
-    parameters: Mapping[str, Any] = field(default_factory=dict)  # sent with every request, in OpenAI chat names
+    parameters: Mapping[str, Any] = field(default_factory=dict)  # for every request, in OpenAI chat names; None: drop
+    output_limit: int = 4096  # tokens; sent, and reserved, where request and parameters name none
     options: Mapping[str, Any] = field(default_factory=dict)  # provider specific switches, for example api_version
 
 
@@ -78,7 +79,8 @@ class WireResponse:
 class Usage:
     """Token counts with one meaning for every vendor. ``None`` = the vendor did not say; unknown is not zero.
 
-    Total input = ``input_uncached + cache_read + cache_write``. ``output_total`` includes reasoning.
+    Total input = ``input_uncached + cache_read + cache_write``, and beside it ``input_tool_use``. ``output_total``
+    includes reasoning.
     """
 
     input_uncached: int | None = None
@@ -87,6 +89,7 @@ class Usage:
     output_total: int | None = None
     output_visible: int | None = None
     reasoning: int | None = None
+    input_tool_use: int | None = None  # what the vendor's own tools put before the model: billed as input
     cache_write_1h: int | None = None  # of ``cache_write``: kept for an hour, which vendors price apart
     audio_input: int | None = None  # of all input tokens, cached ones included
     audio_cache_read: int | None = None  # of ``cache_read``

@@ -7,10 +7,12 @@ Public surface: ``conversation``, ``Turn``, ``ToolCall``, ``Media``, ``split_sys
 from __future__ import annotations
 
 import json
+import mimetypes
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from evaluations.providers.base import JSON
 from evaluations.providers.requests import Translation, Untranslatable
@@ -29,7 +31,7 @@ _DATA_URL = re.compile(r"data:(?P<mime>[\w.+-]+/[\w.+-]+);base64,(?P<data>.+)", 
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """An image or file; either ``data`` (base64, with its type) or ``url`` is set."""
+    """An image or file: ``data`` (base64, with its type), or the ``url`` of an image, with the type its name tells."""
 
     kind: Literal["image", "file"]
     mime_type: str | None = None
@@ -129,9 +131,9 @@ def _media(kind: Literal["image", "file"], url: str | None, number: int) -> Medi
         raise Untranslatable(f"message {number} holds a {kind} without data or address")
     if found := _DATA_URL.fullmatch(url):
         return Media(kind, found["mime"], found["data"])
-    if url.startswith(("https://", "http://")):
-        return Media(kind, url=url)
-    raise Untranslatable(f"message {number} holds a {kind} that is neither base64 data nor an address")
+    if kind == "image" and url.startswith(("https://", "http://")):
+        return Media(kind, mimetypes.guess_type(urlsplit(url).path)[0], url=url)
+    raise Untranslatable(f"message {number} holds a {kind} that is neither base64 data nor an image's address")
 
 
 @dataclass(frozen=True, slots=True)

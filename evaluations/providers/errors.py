@@ -125,7 +125,12 @@ def _message(body: Any) -> str:
         for key in ("message", "detail", "error_description"):
             if found := text(holder.get(key)):
                 return found
-    return ""
+    # How FastAPI, and with it vLLM and Mistral, names a parameter that it does not take.
+    return "; ".join(f"{_place(detail)}: {text(obj(detail).get('msg'))}" for detail in items(obj(body).get("detail")))
+
+
+def _place(detail: Any) -> str:
+    return ".".join(str(part) for part in items(obj(detail).get("loc")))
 
 
 def _words(body: Any) -> frozenset[str]:

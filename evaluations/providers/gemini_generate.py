@@ -1,14 +1,15 @@
 """Google Gemini ``generateContent``, at the Gemini API or at Vertex. Public surface: ``GeminiGenerate``.
 
-Options: ``project`` and ``location`` call Vertex, with a bearer token; ``api_version`` (default ``v1beta``, at Vertex
-``v1beta1``); ``thought_signature``, sent with earlier tool calls for models that refuse calls without one.
-Source: googleapis/python-genai 2.19.0, ``types.py``.
+Options: ``project`` and ``location`` call Vertex, with a bearer token; ``quota_project`` names the project that pays
+there, if it is another; ``api_version`` (default ``v1beta``, at Vertex ``v1beta1``); ``thought_signature``, sent with
+earlier tool calls for models that refuse calls without one. Source: googleapis/python-genai 2.19.0, ``types.py``.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
@@ -48,17 +49,20 @@ class GeminiGenerate(HttpProvider):
     version = "1"
 
     def prepare(self, request: CompletionRequest, endpoint: EndpointConfig) -> WireRequest:
-        translation = Translation(request, endpoint)
+        translation = Translation(request, endpoint, limit_field="maxOutputTokens")
         system, turns = split_system(conversation(translation.take("messages")))
-        body: JSON = {"contents": _contents(turns, endpoint.options.get("thought_signature"))}
+        vertex = "project" in endpoint.options
+        # Vertex has no field for the id of a call.
+        writer = _Writer(with_ids=not vertex, signature=endpoint.options.get("thought_signature"))
+        body: JSON = {"contents": writer.contents(turns)}
         if system:
             body["systemInstruction"] = {"parts": [{"text": system}]}
-        if generation := _generation(translation):
-            body["generationConfig"] = generation
+        body["generationConfig"] = _generation(translation)
         _add_tools(translation, body)
         changes = translation.finish("unknown to this vendor")
-        vertex = "project" in endpoint.options
         headers = authorization(endpoint, "bearer" if vertex else "x-goog-api-key")
+        if payer := endpoint.options.get("quota_project"):
+            headers["x-goog-user-project"] = str(payer)
         return post(_url(endpoint, vertex), headers, body, stream=endpoint.stream, changes=changes)
 
     def read_body(self, body: JSON) -> CompletionResult | None:
@@ -98,33 +102,38 @@ def _url(endpoint: EndpointConfig, vertex: bool) -> str:
     return f"{endpoint.base_url.rstrip('/')}/{version}/{path}:{verb}"
 
 
-def _contents(turns: Iterable[Turn], signature: Any) -> list[JSON]:
-    contents: list[JSON] = []
-    for turn in turns:
-        role = "model" if turn.role == "assistant" else "user"
-        parts = list(_parts(turn, signature))
-        if contents and contents[-1]["role"] == role:
-            contents[-1]["parts"] += parts
-        elif parts:
-            contents.append({"role": role, "parts": parts})
-    return contents
+@dataclass(frozen=True, slots=True)
+class _Writer:
+    """Writes turns; ``signature`` goes with earlier tool calls, where a model refuses calls without one."""
 
+    with_ids: bool
+    signature: Any
 
-def _parts(turn: Turn, signature: Any) -> Iterable[JSON]:
-    if turn.role == "tool":
-        response: JSON = {"name": turn.tool_name, "response": _tool_answer(turn.text)}
-        if turn.tool_call_id:
-            response["id"] = turn.tool_call_id
-        yield {"functionResponse": response}
-        yield from (_media(part) for part in turn.parts if isinstance(part, Media))
-        return
-    for part in turn.parts:
-        yield {"text": part} if isinstance(part, str) else _media(part)
-    for call in turn.calls:
-        written: JSON = {"name": call.name, "args": call.parsed()}
-        if call.id:
-            written["id"] = call.id
-        yield {"functionCall": written, **({"thoughtSignature": signature} if signature else {})}
+    def contents(self, turns: Iterable[Turn]) -> list[JSON]:
+        contents: list[JSON] = []
+        for turn in turns:
+            role = "model" if turn.role == "assistant" else "user"
+            parts = list(self._parts(turn))
+            if contents and contents[-1]["role"] == role:
+                contents[-1]["parts"] += parts
+            elif parts:
+                contents.append({"role": role, "parts": parts})
+        return contents
+
+    def _parts(self, turn: Turn) -> Iterable[JSON]:
+        if turn.role == "tool":
+            answer = {"name": turn.tool_name, "response": _tool_answer(turn.text)}
+            yield {"functionResponse": answer | self._id(turn.tool_call_id)}
+            yield from (_media(part) for part in turn.parts if isinstance(part, Media))
+            return
+        for part in turn.parts:
+            yield {"text": part} if isinstance(part, str) else _media(part)
+        for call in turn.calls:
+            written = {"name": call.name, "args": call.parsed()} | self._id(call.id)
+            yield {"functionCall": written, **({"thoughtSignature": self.signature} if self.signature else {})}
+
+    def _id(self, value: str) -> JSON:
+        return {"id": value} if value and self.with_ids else {}
 
 
 def _tool_answer(written: str) -> JSON:
@@ -139,15 +148,14 @@ def _tool_answer(written: str) -> JSON:
 def _media(media: Media) -> JSON:
     if media.data is not None:
         return {"inlineData": {"mimeType": media.mime_type, "data": media.data}}
-    return {"fileData": {"fileUri": media.url}}
+    return {"fileData": {"fileUri": media.url, **({"mimeType": media.mime_type} if media.mime_type else {})}}
 
 
 def _generation(translation: Translation) -> JSON:
     config: JSON = {}
     for parameter, name in _GENERATION.items():
         translation.move(parameter, config, name)
-    if (limit := translation.take_output_limit("maxOutputTokens")) is not None:
-        config["maxOutputTokens"] = limit
+    config["maxOutputTokens"] = translation.take_output_limit()
     if stop := stop_sequences(translation):
         config["stopSequences"] = stop
         translation.record("stop", "renamed", "stopSequences")

@@ -16,6 +16,7 @@ from evaluations.providers.base import (
     WireRequest,
 )
 from evaluations.providers.http import Assembler, HttpProvider
+from evaluations.providers.legacy_calls import with_tools
 from evaluations.providers.openai_chat import ChatAssembler, read_chat, rename_output_limit
 from evaluations.providers.requests import authorization, drop, merged_body, post
 from evaluations.providers.wirejson import items, obj
@@ -28,7 +29,8 @@ class MAIChat(HttpProvider):
     version = "1"
 
     def prepare(self, request: CompletionRequest, endpoint: EndpointConfig) -> WireRequest:
-        body, changes = merged_body(request, endpoint)
+        body, changes = merged_body(request, endpoint, "max_completion_tokens")
+        with_tools(body, changes)
         rename_output_limit(body, changes, "max_completion_tokens")
         changes += drop(body, sorted(body.keys() - _DOCUMENTED), "not documented for this model")
         _keep_function_tools(body, changes)

@@ -7,6 +7,7 @@ Source: openai/openai-python 3.3.1, ``types/responses``.
 
 from __future__ import annotations
 
+import mimetypes
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -40,11 +41,10 @@ class OpenAIResponses(HttpProvider):
     version = "1"
 
     def prepare(self, request: CompletionRequest, endpoint: EndpointConfig) -> WireRequest:
-        translation = Translation(request, endpoint)
+        translation = Translation(request, endpoint, limit_field="max_output_tokens")
         turns = conversation(translation.take("messages"))
         body: JSON = {"model": endpoint.wire_model, "input": list(_input(turns)), "store": False}
-        if (limit := translation.take_output_limit("max_output_tokens")) is not None:
-            body["max_output_tokens"] = limit
+        body["max_output_tokens"] = translation.take_output_limit()
         for parameter in _SAME_NAME:
             translation.move(parameter, body)
         if (effort := translation.take("reasoning_effort")) is not None:
@@ -91,22 +91,27 @@ class OpenAIResponses(HttpProvider):
 def _input(turns: Iterable[Turn]) -> Iterable[JSON]:
     for turn in turns:
         if turn.role == "tool":
-            yield {"type": "function_call_output", "call_id": turn.tool_call_id, "output": turn.text}
+            seen = any(isinstance(part, Media) for part in turn.parts)
+            output = _content(turn, "input_text") if seen else turn.text
+            yield {"type": "function_call_output", "call_id": turn.tool_call_id, "output": output}
             continue
         if turn.parts:
             kind = "output_text" if turn.role == "assistant" else "input_text"
-            content = [{"type": kind, "text": p} if isinstance(p, str) else _media(p) for p in turn.parts]
-            yield {"role": turn.role, "content": content}
+            yield {"role": turn.role, "content": _content(turn, kind)}
         for call in turn.calls:
             yield {"type": "function_call", "call_id": call.id, "name": call.name, "arguments": call.arguments}
+
+
+def _content(turn: Turn, kind: str) -> list[JSON]:
+    return [{"type": kind, "text": part} if isinstance(part, str) else _media(part) for part in turn.parts]
 
 
 def _media(media: Media) -> JSON:
     address = media.url if media.data is None else f"data:{media.mime_type};base64,{media.data}"
     if media.kind == "image":
         return {"type": "input_image", "image_url": address}
-    key = "file_url" if media.data is None else "file_data"
-    return {"type": "input_file", key: address}
+    name = f"file{mimetypes.guess_extension(media.mime_type or '') or ''}"
+    return {"type": "input_file", "filename": name, "file_data": address}
 
 
 def _add_text(translation: Translation, body: JSON) -> None:

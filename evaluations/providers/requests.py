@@ -1,36 +1,59 @@
 """From the neutral request to a wire request: the parts that all dialects share.
 
-Public surface: ``Translation``, ``merged_body``, ``drop``, ``post``, ``authorization``, ``Untranslatable``.
+Public surface: ``Translation``, ``merged_body``, ``output_limit``, ``limit_to_send``, ``drop``, ``post``,
+``authorization``, ``Untranslatable``.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from evaluations.providers.base import JSON, Action, CompletionRequest, EndpointConfig, ParameterChange, WireRequest
+from evaluations.providers.legacy_calls import with_tools
 from evaluations.providers.wirejson import encode
 
 OUTPUT_LIMITS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
-# Ours to decide, or without influence on the answer but stored, billed or shown at the vendor's.
 _NEVER_SENT = ("model", "stream", "stream_options")
-_DROPPED = ("n", "store", "metadata")
+# Ours to decide, or without influence on the answer but stored, billed or shown at the vendor's.
+_NOT_REPEATED = ("n", "store", "metadata")
+# No price per token covers it, so no cap could hold it.
+_BILLED_APART = ("web_search_options",)
 
 
 class Untranslatable(ValueError):
     """The request holds something this dialect cannot say; the message names it."""
 
 
-def merged_body(request: CompletionRequest, endpoint: EndpointConfig) -> tuple[JSON, list[ParameterChange]]:
+def output_limit(body: Mapping[str, Any]) -> int:
+    """The largest output limit that ``body`` names, in tokens; 0: none that is a number above 0."""
+    named = (body.get(name) for name in OUTPUT_LIMITS)
+    limits = [value for value in named if isinstance(value, int | float) and not isinstance(value, bool)]
+    return max((math.ceil(value) for value in limits if 0 < value < math.inf), default=0)
+
+
+def limit_to_send(body: Mapping[str, Any], parameters: Mapping[str, Any], otherwise: int) -> int:
+    """The output limit of one call, which is also what a cap counts with: the endpoint's, else the request's."""
+    return output_limit(parameters) or output_limit(body) or otherwise
+
+
+def merged_body(
+    request: CompletionRequest, endpoint: EndpointConfig, limit_field: str
+) -> tuple[JSON, list[ParameterChange]]:
     """The captured request with the endpoint's parameters on top, and what that changed.
 
-    Raises ``Untranslatable`` when there are no messages.
+    Without a usable output limit it gets one, under the dialect's own name ``limit_field``. Raises ``Untranslatable``
+    when there are no messages.
     """
     body = {key: value for key, value in request.body.items() if key not in _NEVER_SENT and value is not None}
     if not isinstance(body.get("messages"), (list, tuple)) or not body["messages"]:
         raise Untranslatable("the request has no messages")
     changes: list[ParameterChange] = []
     for parameter, value in endpoint.parameters.items():
+        if value is None:
+            changes += drop(body, (parameter,), "endpoint parameter")
+            continue
         if parameter in OUTPUT_LIMITS:
             changes += [
                 ParameterChange(other, "replaced", f"endpoint parameter {parameter}")
@@ -40,7 +63,13 @@ def merged_body(request: CompletionRequest, endpoint: EndpointConfig) -> tuple[J
         if body.get(parameter, value) != value:
             changes.append(ParameterChange(parameter, "replaced", "endpoint parameter"))
         body[parameter] = value
-    changes += drop(body, _DROPPED, "not repeated in a replay")
+    changes += drop(body, _NOT_REPEATED, "not repeated in a replay")
+    changes += drop(body, _BILLED_APART, "billed apart from tokens")
+    unusable = [name for name in OUTPUT_LIMITS if name in body and not output_limit({name: body[name]})]
+    changes += drop(body, unusable, "no number of tokens")
+    if not output_limit(body):
+        limit = body[limit_field] = limit_to_send(request.body, endpoint.parameters, endpoint.output_limit)
+        changes.append(ParameterChange(limit_field, "added", f"{limit}: no limit was captured; the cap needs one"))
     return body, changes
 
 
@@ -86,8 +115,10 @@ def authorization(endpoint: EndpointConfig, header: str = "Authorization") -> di
 class Translation:
     """One request being translated: a dialect takes what it knows; the rest is dropped and recorded at the end."""
 
-    def __init__(self, request: CompletionRequest, endpoint: EndpointConfig) -> None:
-        self.left, self.changes = merged_body(request, endpoint)
+    def __init__(self, request: CompletionRequest, endpoint: EndpointConfig, *, limit_field: str) -> None:
+        self.left, self.changes = merged_body(request, endpoint, limit_field)
+        with_tools(self.left, self.changes)
+        self._limit_field = limit_field
 
     def take(self, parameter: str) -> Any:
         """The parameter's value, or ``None``."""
@@ -100,13 +131,14 @@ class Translation:
             if name is not None:
                 self.record(parameter, "renamed", name)
 
-    def take_output_limit(self, name: str) -> Any:
-        """The output limit under any of its names; ``name`` is what the dialect calls it."""
-        found = {limit: self.left.pop(limit) for limit in OUTPUT_LIMITS if limit in self.left}
-        for limit in found:
-            if limit != name:
-                self.record(limit, "renamed", name)
-        return next(iter(found.values()), None)
+    def take_output_limit(self) -> Any:
+        """The output limit, under whichever name; there always is one."""
+        names = dict.fromkeys((*OUTPUT_LIMITS, self._limit_field))
+        found = {name: self.left.pop(name) for name in names if name in self.left}
+        for name in found:
+            if name != self._limit_field:
+                self.record(name, "renamed", self._limit_field)
+        return next(iter(found.values()))
 
     def record(self, parameter: str, action: Action, detail: str = "") -> None:
         self.changes.append(ParameterChange(parameter, action, detail))

@@ -13,8 +13,9 @@ from django.db.models import Avg
 from evaluations.conf import setting
 from evaluations.enums import Outcome
 from evaluations.models import Completion, Endpoint, ModelVersion, Plan, SampleContent, SampleSet
-from evaluations.pricing import PriceRow, cost_of, output_limit, price_in_force, total_input
+from evaluations.pricing import PriceRow, cost_of, price_in_force, total_input
 from evaluations.providers.base import Usage
+from evaluations.providers.requests import output_limit
 from evaluations.providers.usage import usage_from_raw
 from evaluations.selectors.prices import prices_for
 

@@ -22,6 +22,7 @@ from evaluations.faults import reached
 from evaluations.models import Attempt, Chunk, Completion, DataAgreement, Endpoint, RunArm, Team
 from evaluations.pricing import PriceRow, cost_of_call, price_in_force, reservation, total_input
 from evaluations.providers.base import CompletionResult
+from evaluations.providers.requests import limit_to_send
 from evaluations.replay.engine import Answer, Intent, Settlement
 from evaluations.services.answers import FinalAnswer, storable, write_completions
 from evaluations.services.budget import Bill, book, may_fit_later, unreserve
@@ -216,12 +217,13 @@ class DatabaseLedger:
         )
 
     def _reservation(self, intent: Intent, now: datetime) -> Decimal:
+        body, parameters = intent.work.request.body, self.endpoint.parameters
         return reservation(
-            {**intent.work.request.body, **self.endpoint.parameters},
+            {**body, **parameters},
             self.prices,
             on=now.date(),
             assumed=self._assumed_price,
-            assumed_output_tokens=setting("ASSUMED_OUTPUT_TOKENS"),
+            output_limit=limit_to_send(body, parameters, setting("DEFAULT_OUTPUT_LIMIT")),
         )
 
     @cached_property

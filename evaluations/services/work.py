@@ -138,6 +138,7 @@ def endpoint_config(endpoint: Endpoint) -> EndpointConfig:
         deadline_seconds=endpoint.deadline_seconds,
         stream=endpoint.stream,
         parameters=endpoint.parameters,
+        output_limit=setting("DEFAULT_OUTPUT_LIMIT"),
         options=endpoint.options,
     )
 

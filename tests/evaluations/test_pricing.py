@@ -239,8 +239,8 @@ def test_the_cost_of_the_gsm8k_replays_at_list_price() -> None:
         assert total == Decimal(published[name.rsplit(":", 1)[1]]["cost_usd"])
 
 
-def reserved(body: object, *rows: PriceRow, assumed: PriceRow | None = None, assumed_output_tokens: int = 0) -> Decimal:
-    return reservation(body, rows, on=date(2025, 6, 1), assumed=assumed, assumed_output_tokens=assumed_output_tokens)
+def reserved(body: object, *rows: PriceRow, assumed: PriceRow | None = None, output_limit: int = 0) -> Decimal:
+    return reservation(body, rows, on=date(2025, 6, 1), assumed=assumed, output_limit=output_limit)
 
 
 def test_a_reservation_is_never_below_the_cost() -> None:
@@ -248,26 +248,17 @@ def test_a_reservation_is_never_below_the_cost() -> None:
     body = {"messages": [{"role": "user", "content": "Grüße an 你好"}], "max_completion_tokens": 50}
     price = row()
     worst = Usage(input_uncached=len("Grüße an 你好".encode()), output_total=50)
-    assert reserved(body, price, assumed_output_tokens=4096) >= cost_of(worst, price)
+    assert reserved(body, price, output_limit=50) >= cost_of(worst, price)
 
 
-def test_a_call_without_a_limit_reserves_the_assumed_output() -> None:
+def test_the_output_limit_is_reserved_at_the_price_of_output() -> None:
     body = {"messages": []}
-    low, high = (reserved(body, row(), assumed_output_tokens=n) for n in (100, 200))
+    low, high = (reserved(body, row(), output_limit=n) for n in (100, 200))
     assert high - low == Decimal(100 * 8) / 1_000_000
 
 
-@pytest.mark.parametrize("limit", [-5, 0, True, float("nan"), float("inf"), "100", [7], None])
-def test_a_limit_that_is_no_number_above_zero_reserves_the_assumed_output(limit) -> None:
-    body = {"max_tokens": limit}
-    plain = reserved(body, row(input_per_mtok=Decimal(0)), assumed_output_tokens=1000)
-    assert plain == Decimal(1000 * 8) / 1_000_000
-
-
-def test_the_largest_limit_counts_and_one_beyond_any_budget_stays_beyond_it() -> None:
-    price = row(input_per_mtok=Decimal(0))
-    assert reserved({"max_tokens": 10, "max_completion_tokens": 20.5}, price) == Decimal(21 * 8) / 1_000_000
-    assert reserved({"max_tokens": 10**400}, price) == BEYOND_ANY_BUDGET
+def test_a_limit_beyond_any_budget_stays_beyond_it() -> None:
+    assert reserved({}, row(input_per_mtok=Decimal(0)), output_limit=10**400) == BEYOND_ANY_BUDGET
 
 
 def test_of_the_tiers_that_a_call_may_reach_the_dearest_is_reserved() -> None:
@@ -278,12 +269,14 @@ def test_of_the_tiers_that_a_call_may_reach_the_dearest_is_reserved() -> None:
 
 
 def test_of_the_hours_and_service_tiers_that_a_call_may_fall_under_the_dearest_is_reserved() -> None:
-    body = {"max_tokens": 10}
+    def at_most(*rows: PriceRow) -> Decimal:
+        return reserved({}, *rows, output_limit=10)
+
     priority = row("2025-05-01", output_per_mtok=Decimal(16), service_tier="priority")
     night = row(input_per_mtok=Decimal(1), output_per_mtok=Decimal(1), hours="16:30-00:30")
-    assert reserved(body, row(), priority, night) == reserved(body, priority) > reserved(body, row())
+    assert at_most(row(), priority, night) == at_most(priority) > at_most(row())
     # A newer row of another tier ends no standard price.
-    assert reserved(body, row(), replace(priority, output_per_mtok=Decimal(1))) == reserved(body, row())
+    assert at_most(row(), replace(priority, output_per_mtok=Decimal(1))) == at_most(row())
 
 
 def test_audio_is_reserved_for_where_the_request_has_some() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from evaluations.providers.anthropic_messages import AnthropicMessages
-from evaluations.providers.base import CompletionRequest, EndpointConfig, ParameterChange, WireRequest
+from evaluations.providers.base import CompletionRequest, EndpointConfig, WireRequest
 from evaluations.providers.requests import Untranslatable
 
 USER = {"role": "user", "content": "Hi"}
@@ -150,6 +150,7 @@ def test_images_and_files() -> None:
         {"role": "user", "content": [{"type": "input_audio", "input_audio": {}}]},
         {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "file:///etc/passwd"}}]},
         {"role": "user", "content": [{"type": "image_url"}]},
+        {"role": "user", "content": [{"type": "file", "file": {"file_data": "https://h/a.pdf"}}]},
         {"role": "critic", "content": "x"},
         "Hi",
     ],
@@ -199,13 +200,40 @@ def test_what_this_vendor_has_no_word_for_is_recorded() -> None:
     assert _prepare({"reasoning_effort": "enormous"})[1] == [("reasoning_effort", "dropped")]
 
 
-def test_the_required_output_limit_is_added_and_recorded() -> None:
-    wire = _wire({"max_tokens": None})
-    assert json.loads(wire.body)["max_tokens"] == 4096
-    assert wire.changes == (ParameterChange("max_tokens", "added", "4096"),)
-    assert json.loads(_wire({"max_tokens": None}, options={"max_tokens": 99}).body)["max_tokens"] == 99
+def test_the_output_limit_has_one_name() -> None:
     body, changes = _prepare({"max_tokens": None, "max_completion_tokens": 7})
     assert (body["max_tokens"], changes) == (7, [("max_completion_tokens", "renamed")])
+
+
+def test_a_neutral_top_p_goes_where_a_temperature_is_set() -> None:
+    """Its newer models refuse the two together; captured requests often hold both, one of them at its default."""
+    assert _prepare({"temperature": 0, "top_p": 1})[1] == [("top_p", "dropped")]
+    body, changes = _prepare({"top_p": 1})
+    assert (body["top_p"], changes) == (1, [])
+
+
+def test_stop_sequences_of_white_space_are_dropped() -> None:
+    body, changes = _prepare({"stop": ["\n", "END"]})
+    assert (body["stop_sequences"], changes) == (["END"], [("stop", "renamed"), ("stop", "dropped")])
+    body, changes = _prepare({"stop": "\n\n"})
+    assert ("stop_sequences" in body, changes) == (False, [("stop", "dropped")])
+
+
+def test_ids_of_other_vendors_calls_are_written_with_the_characters_it_takes() -> None:
+    call = {"id": "functions.f:0", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    answer = {"role": "tool", "tool_call_id": "functions.f:0", "content": "1"}
+    body, _ = _prepare({"messages": [USER, {"role": "assistant", "tool_calls": [call]}, answer]})
+    assert body["messages"][1]["content"][0]["id"] == "functions_f_0"
+    assert body["messages"][2]["content"][0]["tool_use_id"] == "functions_f_0"
+
+
+def test_claude_in_foundry() -> None:
+    """VENDORS.md 4.2: the resource's /anthropic/ folder, with the key or with an Entra token."""
+    base = {"base_url": "https://r.services.ai.azure.com/anthropic/", "credential": "k"}
+    assert _wire({}, **base).url == "https://r.services.ai.azure.com/anthropic/v1/messages"
+    assert _wire({}, **base).headers["x-api-key"] == "k"
+    entra = _wire({}, **base, options={"auth": "bearer"}).headers
+    assert (entra["Authorization"], "x-api-key" in entra) == ("Bearer k", False)
 
 
 def test_thinking_may_be_asked_for_by_the_endpoint() -> None:

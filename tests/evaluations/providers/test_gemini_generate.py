@@ -42,6 +42,19 @@ def test_vertex() -> None:
         "https://h/v1beta1/projects/p/locations/europe-west4/publishers/google/models/gemini-2.5-pro:generateContent"
     )
     assert (wire.headers["Authorization"], "x-goog-api-key" in wire.headers) == ("Bearer k", False)
+    paid = _wire({}, credential="k", options={"project": "p", "quota_project": "q"}, region="global", stream=True)
+    assert paid.headers["x-goog-user-project"] == "q"
+    assert paid.url.endswith("/locations/global/publishers/google/models/gemini-2.5-pro:streamGenerateContent?alt=sse")
+
+
+def test_vertex_has_no_ids_of_calls() -> None:
+    """It refuses the whole request: Unknown name "id" at 'contents[1].parts[0].function_call'."""
+    call = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    answer = {"role": "tool", "tool_call_id": "c1", "content": "1"}
+    messages = [USER, {"role": "assistant", "tool_calls": [call]}, answer]
+    body, _ = _prepare({"messages": messages}, options={"project": "p"})
+    assert body["contents"][1]["parts"] == [{"functionCall": {"name": "f", "args": {}}}]
+    assert body["contents"][2]["parts"] == [{"functionResponse": {"name": "f", "response": {"result": 1}}}]
 
 
 def test_a_conversation_with_tools_and_an_image() -> None:
@@ -65,6 +78,7 @@ def test_a_conversation_with_tools_and_an_image() -> None:
             ],
             "tools": TOOLS,
             "tool_choice": {"type": "function", "function": {"name": "f"}},
+            "max_tokens": 9,
         },
         options={"thought_signature": "s"},
     )
@@ -76,7 +90,7 @@ def test_a_conversation_with_tools_and_an_image() -> None:
                 "parts": [
                     {"text": "look"},
                     {"inlineData": {"mimeType": "image/png", "data": "QUJD"}},
-                    {"fileData": {"fileUri": "https://h/i.png"}},
+                    {"fileData": {"fileUri": "https://h/i.png", "mimeType": "image/png"}},
                 ],
             },
             {
@@ -97,8 +111,9 @@ def test_a_conversation_with_tools_and_an_image() -> None:
         ],
         "tools": [{"functionDeclarations": [{"name": "f", "description": "F", "parametersJsonSchema": SCHEMA}]}],
         "toolConfig": {"functionCallingConfig": {"mode": "ANY", "allowedFunctionNames": ["f"]}},
+        "generationConfig": {"maxOutputTokens": 9},
     }
-    assert changes == []
+    assert changes == [("max_tokens", "renamed")]
 
 
 @pytest.mark.parametrize(("choice", "mode"), [("auto", "AUTO"), ("none", "NONE"), ("required", "ANY")])
@@ -138,12 +153,13 @@ def test_parameters() -> None:
         ("reasoning_effort", "clamped"),
         ("logprobs", "dropped"),
     ]
-    body, _ = _prepare({"response_format": {"type": "json_object"}, "reasoning_effort": "none"})
+    body, _ = _prepare({"response_format": {"type": "json_object"}, "reasoning_effort": "none", "max_tokens": 8})
     assert body["generationConfig"] == {
+        "maxOutputTokens": 8,
         "responseMimeType": "application/json",
         "thinkingConfig": {"thinkingBudget": 0},
     }
-    assert _prepare({"reasoning_effort": "enormous"})[1] == [("reasoning_effort", "dropped")]
+    assert _prepare({"reasoning_effort": "enormous"})[1][1:] == [("reasoning_effort", "dropped")]
 
 
 def test_thoughts_are_not_visible_text() -> None:

@@ -10,6 +10,7 @@ from evaluations.providers.base import CompletionRequest, EndpointConfig, Parame
 from evaluations.providers.mai_chat import MAIChat
 
 MESSAGES = [{"role": "user", "content": "Hi"}]
+BODY = {"messages": MESSAGES, "max_completion_tokens": 5}
 FUNCTION = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
 
 
@@ -17,7 +18,9 @@ def _prepare(body: dict[str, Any], **more: Any) -> WireRequest:
     endpoint = EndpointConfig(
         slug="e", protocol="mai_chat", base_url="https://r.services.ai.azure.com", wire_model="mai", **more
     )
-    return MAIChat().prepare(CompletionRequest({"messages": MESSAGES} | body), endpoint)
+    return MAIChat().prepare(
+        CompletionRequest((BODY if "max_tokens" not in body else {"messages": MESSAGES}) | body), endpoint
+    )
 
 
 def test_documented_fields_pass_and_others_are_dropped_and_recorded() -> None:
@@ -54,7 +57,7 @@ def test_address_key_and_stream() -> None:
     wire = _prepare({}, credential="k", stream=True)
     assert wire.url == "https://r.services.ai.azure.com/mai/v1/chat/completions"
     assert (wire.headers["api-key"], "Authorization" in wire.headers) == ("k", False)
-    assert json.loads(wire.body) == {"model": "mai", "messages": MESSAGES, "stream": True}
+    assert json.loads(wire.body) == BODY | {"model": "mai", "stream": True}
     entra = _prepare({}, credential="k", options={"auth": "bearer"})
     assert (entra.headers["Authorization"], "api-key" in entra.headers) == ("Bearer k", False)
 

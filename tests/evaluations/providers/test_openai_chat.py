@@ -13,6 +13,8 @@ from evaluations.providers.requests import Untranslatable
 
 MESSAGES = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}]
 
+SENT = {"messages": MESSAGES, "model": "m", "max_tokens": 5}
+
 
 def _endpoint(**more: Any) -> EndpointConfig:
     return EndpointConfig(
@@ -21,7 +23,8 @@ def _endpoint(**more: Any) -> EndpointConfig:
 
 
 def _prepare(body: dict[str, Any], **more: Any) -> tuple[Any, tuple[ParameterChange, ...]]:
-    wire = OpenAIChat().prepare(CompletionRequest({"messages": MESSAGES} | body), _endpoint(**more))
+    limit = {} if any("max" in parameter for parameter in body) else {"max_tokens": 5}
+    wire = OpenAIChat().prepare(CompletionRequest({"messages": MESSAGES} | limit | body), _endpoint(**more))
     return json.loads(wire.body), wire.changes
 
 
@@ -48,7 +51,7 @@ def test_address_and_key() -> None:
 
 def test_a_stream_asks_for_usage() -> None:
     body, _ = _prepare({"stream": False, "model": "other"}, stream=True)
-    assert body == {"messages": MESSAGES, "model": "m", "stream": True, "stream_options": {"include_usage": True}}
+    assert body == SENT | {"stream": True, "stream_options": {"include_usage": True}}
 
 
 def test_the_endpoints_parameters_win_and_a_different_value_is_recorded() -> None:
@@ -72,7 +75,7 @@ def test_the_endpoints_parameters_win_and_a_different_value_is_recorded() -> Non
 
 def test_what_a_replay_does_not_repeat_is_dropped_and_recorded() -> None:
     body, changes = _prepare({"n": 3, "store": True, "metadata": {"a": "b"}})
-    assert body == {"messages": MESSAGES, "model": "m"}
+    assert body == SENT
     assert [(change.parameter, change.action) for change in changes] == [
         ("n", "dropped"),
         ("store", "dropped"),

@@ -40,6 +40,7 @@ def test_a_conversation() -> None:
             ],
             "tools": [{"type": "function", "function": {"name": "f", "parameters": SCHEMA}}],
             "tool_choice": {"type": "function", "function": {"name": "f"}},
+            "max_completion_tokens": 9,
         },
         credential="k",
         stream=True,
@@ -49,6 +50,7 @@ def test_a_conversation() -> None:
         "model": "m",
         "store": False,
         "stream": True,
+        "max_output_tokens": 9,
         "input": [
             {"role": "system", "content": [{"type": "input_text", "text": "S"}]},
             {
@@ -99,6 +101,22 @@ def test_parameters() -> None:
         ("verbosity", "renamed"),
         ("seed", "dropped"),
         ("stop", "dropped"),
+    ]
+
+
+def test_what_a_tool_showed_and_files_are_passed_on() -> None:
+    call = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    image = {"type": "image_url", "image_url": {"url": "https://h/i.png"}}
+    document = {"type": "file", "file": {"file_data": "data:application/pdf;base64,QUJD"}}
+    shown = {"role": "tool", "tool_call_id": "c1", "content": [{"type": "text", "text": "Seen:"}, image]}
+    asked = {"role": "user", "content": [document]}
+    written = json.loads(_wire({"messages": [USER, {"role": "assistant", "tool_calls": [call]}, shown, asked]}).body)
+    assert written["input"][2]["output"] == [
+        {"type": "input_text", "text": "Seen:"},
+        {"type": "input_image", "image_url": "https://h/i.png"},
+    ]
+    assert written["input"][3]["content"] == [
+        {"type": "input_file", "filename": "file.pdf", "file_data": "data:application/pdf;base64,QUJD"}
     ]
 
 
