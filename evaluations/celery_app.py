@@ -1,18 +1,22 @@
 """Celery under any host: its own app where it has one, else one made here; what our tasks rely on comes with them.
 
-Public surface: ``ensure_app``, ``tick``, ``broker_answers``.
+Public surface: ``ensure_app``, ``tick``, ``broker_answers``, ``send_hints``.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
-from celery import Celery, _state, signature
+from celery import Celery, Task, _state, signature
 from celery.schedules import schedstate, schedule
 from django.conf import settings
+from kombu import Connection
 from kombu.exceptions import OperationalError
 
 from evaluations.conf import celery_defaults, data_dir, embedded_broker, setting
+
+HINT_SECONDS = 0.3
 
 
 def ensure_app() -> Celery:
@@ -42,13 +46,31 @@ def tick(task: str, *, name: str) -> None:
 
 def broker_answers() -> bool:
     """Whether the broker takes a connection now; waits at most about a second for each of its addresses."""
-    patience = {"socket_connect_timeout": 1, "socket_timeout": 1}
     try:
-        with ensure_app().connection_for_write(connect_timeout=1, transport_options=patience) as connection:
+        with _connection(seconds=1) as connection:
             connection.ensure_connection(max_retries=1, interval_start=0, timeout=1)
     except (OperationalError, OSError):
         return False
     return True
+
+
+def send_hints(task: Task[Any, Any], args: tuple[Any, ...], *, queue: str, times: int = 1) -> bool:
+    """Send ``task`` to ``queue``; False if the broker does not take it at once. Nobody waits for a hint."""
+    try:
+        with _connection(seconds=HINT_SECONDS) as connection:
+            connection.ensure_connection(max_retries=1, interval_start=0, timeout=1)
+            producer = ensure_app().amqp.Producer(connection, auto_declare=False)
+            for _ in range(times):
+                task.apply_async(args, queue=queue, producer=producer, retry=False)
+    except (OperationalError, OSError):
+        return False
+    return True
+
+
+def _connection(*, seconds: float) -> Connection:
+    """To the broker, by somebody who has so much time for each answer."""
+    patience = {"socket_connect_timeout": seconds, "socket_timeout": seconds}
+    return ensure_app().connection_for_write(connect_timeout=seconds, transport_options=patience)
 
 
 def _own_app() -> Celery:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import logging
 import multiprocessing
@@ -13,8 +12,8 @@ from celery import shared_task
 from celery.signals import after_task_publish, worker_init, worker_process_init, worker_shutting_down
 from django.db import close_old_connections
 from django.utils import timezone
-from kombu.exceptions import OperationalError as BrokerUnavailable
 
+from evaluations.celery_app import send_hints
 from evaluations.enums import Beat
 
 logger = logging.getLogger(__name__)
@@ -100,14 +99,10 @@ def _sweep_sent(**kwargs: object) -> None:
 
 
 def hint_to_settle(run_id: int) -> None:
-    with contextlib.suppress(BrokerUnavailable):
-        settle_run.apply_async((run_id,), queue="scoring")
+    send_hints(settle_run, (run_id,), queue="scoring")
 
 
 def hint(run_id: int, *, chunks: int) -> None:
     """Tell workers that a run has work. A broker that is down costs one sweep, never the request."""
-    try:
-        for _ in range(min(chunks, HINTS_AT_MOST)):
-            work_on_run.apply_async((run_id,), queue="replay")
-    except BrokerUnavailable as error:
-        logger.warning("no hint sent for run %s: %s", run_id, error)
+    if not send_hints(work_on_run, (run_id,), queue="replay", times=min(chunks, HINTS_AT_MOST)):
+        logger.warning("no hint sent for run %s: the broker does not answer", run_id)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -127,10 +127,11 @@ def small_body(number: int) -> dict[str, Any]:
     }
 
 
-def with_criteria(plan: Plan, *criteria: CriterionEntry) -> Plan:
-    """``plan`` with these criteria in place of its own, frozen again."""
+def with_criteria(plan: Plan, *criteria: CriterionEntry, scorers: Sequence[ScorerEntry] = ()) -> Plan:
+    """``plan`` with these criteria (and scorers, if any) in place of its own, frozen again."""
     definition = definition_of(plan)
     definition.criteria = list(criteria)
+    definition.scorers = list(scorers) or definition.scorers
     save_plan(
         slug=plan.slug,
         workload=plan.workload,

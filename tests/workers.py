@@ -14,6 +14,7 @@ from django.conf import settings
 from django.db import connection
 
 ROOT = Path(__file__).resolve().parent.parent
+EMBEDDED = ""  # the broker that is there when none is named
 SOAK = os.environ.get("PILOTS_SOAK") == "1"
 
 
@@ -25,24 +26,48 @@ def database_url() -> str:
     return f"postgres://{user}:{given['PASSWORD']}@{host}:{port}/{given['NAME']}"
 
 
-class Worker:
-    """``manage.py worker`` in a process group of its own, on the test's database and broker."""
+def environment(*, broker: str | None = None) -> dict[str, str]:
+    """For a process of the site that works on the test's database."""
+    return {
+        **os.environ,
+        "DATABASE_URL": database_url(),
+        "PILOTS_DATA_DIR": str(settings.PILOTS_DATA_DIR),
+        "DJANGO_SETTINGS_MODULE": "tests.worker_settings",
+        **({} if broker is None else {"CELERY_BROKER_URL": broker}),
+    }
 
-    def __init__(self, log: Path) -> None:
+
+class Worker:
+    """``manage.py worker`` in a process group of its own, on the test's database and broker.
+
+    ``fault`` names the place where it kills itself (``evaluations.faults``).
+    """
+
+    def __init__(
+        self, log: Path, *, broker: str | None = None, fault: str = "", arguments: tuple[str, ...] = ()
+    ) -> None:
         self._log = log.open("ab")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "django", "worker", "--settings=tests.worker_settings"],
+            [sys.executable, "-m", "django", "worker", *arguments, "--settings=tests.worker_settings"],
             cwd=ROOT,
-            env={
-                **os.environ,
-                "DATABASE_URL": database_url(),
-                "PILOTS_DATA_DIR": str(settings.PILOTS_DATA_DIR),
-                "DJANGO_SETTINGS_MODULE": "tests.worker_settings",
-            },
+            env={**environment(broker=broker), "PILOTS_FAULT_AT": fault},
             stdout=self._log,
             stderr=self._log,
             start_new_session=True,
         )
+
+    def pause(self) -> None:
+        os.killpg(self.process.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        os.killpg(self.process.pid, signal.SIGCONT)
+
+    def ended(self, *, seconds: float) -> int:
+        """Wait until it has ended by itself; its exit code."""
+        code = self.process.wait(timeout=seconds)
+        self._log.close()
+        _end_other_sessions()
+        return code
 
     def kill(self) -> None:
         """SIGKILL to the whole group: nobody gets to clean up."""

@@ -212,6 +212,15 @@ class SimulatedVendors:
         """The vendors' own bill, as in ``GET /__bill``."""
         return self._call(lambda vendors: vendors.bill.document())
 
+    def bill_by_request(self) -> dict[str, dict[str, int]]:
+        """How often each request was billed, by model and the id that its answer carried."""
+        return self._call(
+            lambda vendors: {
+                name: {f"req_{key}": times for key, times in part.times_billed.items()}
+                for name, part in vendors.bill.models.items()
+            }
+        )
+
     def reset(self) -> None:
         """Start the bill anew and forget attempts and rate limits."""
         self._call(Vendors.reset)
