@@ -69,9 +69,12 @@ class DatabaseLedger:
     def commit(
         self, intents: Sequence[Intent], settlements: Sequence[Settlement], withdrawn: Sequence[Intent]
     ) -> Sequence[Answer]:
+        interrupted = False
         for delay in (*_RETRY_DELAYS_SECONDS, None):
             opened: dict[tuple[int, int], _OpenCall] = {}
             try:
+                if interrupted:
+                    intents, settlements, withdrawn = self._not_yet_committed(intents, settlements, withdrawn)
                 with transaction.atomic():
                     answers = self._commit(intents, settlements, withdrawn, opened)
             except (OperationalError, InterfaceError):
@@ -79,7 +82,7 @@ class DatabaseLedger:
                     raise
                 connection.close()
                 time.sleep(delay)
-                intents, settlements, withdrawn = self._not_yet_committed(intents, settlements, withdrawn)
+                interrupted = True
             else:
                 break
         for intent in (*(settlement.intent for settlement in settlements), *withdrawn):
