@@ -10,7 +10,7 @@ from evaluations.breakeven import BreakEven, PriceOfInput, Sides, break_even_pri
 from evaluations.enums import ArmRole
 from evaluations.models import ReplayRun
 from evaluations.pricing import PriceRow, price_in_force
-from evaluations.selectors.criteria import MISSING_SHARE, Criterion
+from evaluations.selectors.criteria import Criterion, costs_are_known
 from evaluations.selectors.evidence import ArmEvidence, Evidence
 
 COSTS = frozenset({"cost_per_request", "cost_per_success"})
@@ -53,7 +53,7 @@ def read_break_even(
     input_price = PriceOfInput.of(prices.rows.get(arm), role=arm, other=prices.rows.get(other))
     per_success = criterion.metric == "cost_per_success"
     sides = _sides(evidence, arm, other, successes=successes if per_success else None, per_success=per_success)
-    if input_price is None or not sides.cost or len(sides.cost) < (1 - MISSING_SHARE) * evidence.n:
+    if input_price is None or not costs_are_known(evidence, len(sides.cost)):
         return None
     return break_even_price(
         sides,

@@ -1,7 +1,7 @@
 """Criteria of a difference: scores and failure rates, read from evidence. Pure functions over ``Evidence``.
 
-Public surface: ``Criterion``, ``Reading``, ``read_score``, ``read_failure_rate``; ``Pairs`` and ``paired_values`` for
-the criteria of a ratio.
+Public surface: ``Criterion``, ``Reading``, ``read_score``, ``read_failure_rate``; ``Pairs``, ``paired_values`` and
+``costs_are_known`` for the criteria of a ratio.
 """
 
 from __future__ import annotations
@@ -134,6 +134,15 @@ def paired_values(evidence: Evidence, values: Callable[[ArmEvidence], Sequence[f
     return Pairs(index, left, right, evidence.n - len(index))
 
 
+def costs_are_known(evidence: Evidence, known: int) -> bool:
+    """Whether the costs of ``known`` samples speak for all that both arms answered or failed.
+
+    A sample that was left out (no recorded answer, not permitted, an error of our own) has no cost to be known.
+    """
+    counted = len(paired_values(evidence, lambda arm: arm.failure).places)
+    return known > 0 and counted - known <= MISSING_SHARE * counted
+
+
 def _read(evidence: Evidence, pairs: Pairs, criterion: Criterion, *, looks: Looks, alpha: float) -> Reading:
     margin = criterion.margin
     if margin is None:
@@ -154,6 +163,8 @@ def _read(evidence: Evidence, pairs: Pairs, criterion: Criterion, *, looks: Look
         decided = Verdict.INCONCLUSIVE
     elif decided is Verdict.INCONCLUSIVE:
         reason = "too_few" if _tie_is_not_enough(n, margin, looks=looks, alpha=alpha) else "wide"
+        if interval.lower is None and interval.upper is None:
+            reason = "no_spread"
     if decided is not Verdict.INCONCLUSIVE and _missing_matters(pairs, table, criterion, alpha=alpha, word=decided):
         decided, reason = Verdict.INCONCLUSIVE, "missing"
     exact = None if table is None else paired_binary(**table._asdict(), alpha=alpha)

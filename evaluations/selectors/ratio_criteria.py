@@ -9,17 +9,18 @@ import math
 from collections.abc import Callable
 
 from evaluations.enums import Looks, Verdict
-from evaluations.selectors.criteria import MISSING_SHARE, Criterion, Pairs, Reading, paired_values
+from evaluations.selectors.criteria import Criterion, Pairs, Reading, costs_are_known, paired_values
 from evaluations.selectors.evidence import ArmEvidence, Evidence
 from evaluations.statistics.noninferiority import ratio_verdict
 from evaluations.statistics.quantiles import paired_quantile_ratio
-from evaluations.statistics.ratios import ratio_of_totals
+from evaluations.statistics.ratios import in_proportion, ratio_of_totals
 from evaluations.statistics.sequential import asymptotic_cs
 
 # STATISTICS: a p95 gate needs 200 calls, any cost sequence 100 units, a Fieller interval 30.
 MINIMUM_FOR_QUANTILE = 200
 MINIMUM_FOR_SEQUENCE = 100
 MINIMUM_FOR_RATIO = 30
+_ROUNDING = 1e-12
 
 
 def read_ratio(
@@ -35,8 +36,9 @@ def read_ratio(
         return _read_quantile(evidence, criterion, alpha=alpha)
     pairs = paired_values(evidence, lambda arm: arm.cost)
     n = len(pairs.places)
-    if n == 0 or pairs.missing > MISSING_SHARE * evidence.n:
-        reason = "no_pairs" if evidence.n == 0 else "cost_unknown"
+    if not costs_are_known(evidence, n):
+        answered = paired_values(evidence, lambda arm: arm.failure).places
+        reason = "cost_unknown" if answered else "no_pairs"
         return Reading(n=n, missing=pairs.missing, verdict=Verdict.NOT_COMPUTABLE, reason=reason)
     incumbent, candidate = pairs.incumbent, pairs.candidate
     if criterion.metric == "cost_per_success":
@@ -56,13 +58,14 @@ def read_ratio(
             return Reading(**common, method="fieller", reason="too_few")  # type: ignore[arg-type]
         fieller = ratio_of_totals(candidate, incumbent, alpha)
         word = ratio_verdict(fieller.lower, fieller.upper, criterion.max_ratio)
+        open_for = "no_spread" if in_proportion(candidate, incumbent) else "wide"
         return Reading(
             **common,  # type: ignore[arg-type]
             lower=fieller.lower,
             upper=fieller.upper,
             method="fieller",
             verdict=word.verdict,
-            reason="wide" if word.verdict is Verdict.INCONCLUSIVE else None,
+            reason=open_for if word.verdict is Verdict.INCONCLUSIVE else None,
             measurably_lower=bool(word.measurably_lower),
             beyond_margin=bool(word.beyond_margin),
         )
@@ -104,7 +107,7 @@ def _read_cost_sequence(
         upper=None if high_r == math.inf else r + high_r / base,
         method="asymptotic_cs",
         verdict=word,
-        reason="wide" if word is Verdict.INCONCLUSIVE else None,
+        reason=None if word is not Verdict.INCONCLUSIVE else "no_spread" if math.inf in (high_r, high_1) else "wide",
     )
 
 
@@ -134,6 +137,10 @@ def _read_cost_per_success(
             if drawn[1] > 0 and drawn[2] > 0 and drawn[3] > 0:
                 ratios.append(drawn[0] / drawn[1] * drawn[3] / drawn[2])
         lower, upper = (float(limit) for limit in np.quantile(ratios, [alpha / 2, 1 - alpha / 2]))
+    open_for = "too_few" if lower is None or upper is None else "wide"
+    if lower is not None and upper is not None and upper - lower <= _ROUNDING * upper:
+        # Every draw gave the same: no interval has width zero.
+        lower, upper, open_for = None, None, "no_spread"
     word = ratio_verdict(lower, upper, criterion.max_ratio or 1.0)
     return Reading(
         n=n,
@@ -146,7 +153,7 @@ def _read_cost_per_success(
         method="paired_bootstrap",
         missing=pairs.missing,
         verdict=word.verdict,
-        reason=None if word.verdict is not Verdict.INCONCLUSIVE else "wide" if lower is not None else "too_few",
+        reason=open_for if word.verdict is Verdict.INCONCLUSIVE else None,
     )
 
 

@@ -9,6 +9,7 @@ from evaluations.selectors.criteria import Criterion, Reading
 REASONS: dict[str, str] = {
     "too_few": "too few samples so far",
     "wide": "the interval is still too wide",
+    "no_spread": "every sample gave the same figure, so nothing says how far it may be off",
     "too_few_clusters": "fewer than five conversations or customers",
     "missing": "more than 5 % of the pairs are missing, and they could change the answer",
     "sensitive": "counting failures as failed answers and leaving them out give different answers",
@@ -71,7 +72,12 @@ def _difference_sentence(criterion: Criterion, reading: Reading, *, incumbent: s
     if reading.verdict is Verdict.WORSE:
         tail = ", by more than the agreed margin" if reading.beyond_margin else ""
         return f"{candidate} {verb} {difference:.1f} points {loses} than {incumbent}{tail} ({basis})."
-    return f"Not yet known: {points} around a margin of {margin} ({REASONS.get(reading.reason or '', 'unknown')})."
+    why = REASONS.get(reading.reason or "", "unknown")
+    if reading.lower is None and reading.upper is None:
+        return (
+            f"Not yet known: {_points(reading.difference)} points, without an interval ({reading.n:,} samples; {why})."
+        )
+    return f"Not yet known: {points} around a margin of {margin} ({why})."
 
 
 def _points(value: float | None) -> str:
@@ -87,7 +93,8 @@ def _ratio_sentence(criterion: Criterion, reading: Reading, *, incumbent: str, c
     finding = f"the {name} of {candidate} is {_against(reading.ratio, incumbent)}"
     if reading.verdict is Verdict.INCONCLUSIVE:
         why = REASONS.get(reading.reason or "", "unknown")
-        return f"Not yet known: {finding}, {agreed} ({interval}; {why})."
+        basis = f"{reading.n:,} samples" if reading.lower is None and reading.upper is None else interval
+        return f"Not yet known: {finding}, {agreed} ({basis}; {why})."
     tail = f"; {agreed}" if reading.verdict is Verdict.WORSE else ""
     return f"{finding[0].upper()}{finding[1:]} ({interval}){tail}."
 

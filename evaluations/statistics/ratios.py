@@ -1,4 +1,4 @@
-"""What the candidate costs for each unit of the incumbent: ``ratio_of_totals``."""
+"""What the candidate costs for each unit of the incumbent: ``ratio_of_totals``, ``in_proportion``."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def ratio_of_totals(candidate: ArrayLike, incumbent: ArrayLike, alpha: float = 0
     if mean_x == 0:
         raise StatisticsError("the incumbent's total is 0")
     ratio = mean_y / mean_x
-    if float(np.abs(y - ratio * x).max()) <= _ROUNDING * float(np.abs(y).max()):
+    if in_proportion(y, x):
         return TotalsRatio(n=n, ratio=ratio, lower=None, upper=None, logdelta_lower=None, logdelta_upper=None)
 
     # Variances and covariance of the two means.
@@ -45,6 +45,12 @@ def ratio_of_totals(candidate: ArrayLike, incumbent: ArrayLike, alpha: float = 0
     return TotalsRatio(
         n=n, ratio=ratio, lower=lower, upper=upper, logdelta_lower=logdelta_lower, logdelta_upper=logdelta_upper
     )
+
+
+def in_proportion(candidate: ArrayLike, incumbent: ArrayLike) -> bool:
+    """Whether every pair has the ratio of the totals: nothing says then how far that is from chance."""
+    y, x = np.asarray(candidate, float), np.asarray(incumbent, float)
+    return bool(np.abs(y - y.mean() / x.mean() * x).max() <= _ROUNDING * np.abs(y).max())
 
 
 def _fieller(

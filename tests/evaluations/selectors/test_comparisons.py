@@ -199,6 +199,44 @@ def test_an_unknown_cost_is_not_computable_and_never_zero() -> None:
     assert reading.decision is Decision.KEEP_TESTING
 
 
+def test_only_samples_that_both_arms_answered_have_a_cost_to_be_known() -> None:
+    """30 of 100 samples have no recorded answer. Of the 70 others, 3 of unknown cost are under 5 %, 4 are not."""
+
+    def read_cost(unknown: int):
+        recorded = [0.01 + 0.001 * (i % 7) for i in range(70 - unknown)] + [None] * (30 + unknown)
+        incumbent = arm([1.0] * 70 + [None] * 30, cost=recorded, failure=[0.0] * 70 + [None] * 30)
+        cheaper = [0.004 + 0.0005 * (i % 5) for i in range(100)]
+        return read(plan([QUALITY, COST]), evidence(incumbent, arm([1.0] * 100, cost=cheaper))).comparisons[1].reading
+
+    assert (read_cost(0).n, read_cost(0).missing, read_cost(0).verdict) == (70, 30, Verdict.BETTER)
+    assert read_cost(3).verdict is Verdict.BETTER
+    assert (read_cost(4).verdict, read_cost(4).reason) == (Verdict.NOT_COMPUTABLE, "cost_unknown")
+    none = evidence(arm([None] * 5, failure=[None] * 5, cost=[None] * 5), arm([1.0] * 5))
+    assert read(plan([QUALITY, COST]), none).comparisons[1].reading.reason == "no_pairs"
+
+
+@pytest.mark.parametrize("looks", ["one_look", "every_night"])
+@pytest.mark.parametrize("metric", ["cost_per_request", "cost_per_success"])
+def test_figures_without_spread_have_no_interval_and_say_so(looks, metric) -> None:
+    """Every call of the candidate costs exactly half: that is no proof, and the interval is not wide either."""
+    given = evidence(arm([1.0] * 200, cost=[0.02] * 200), arm([1.0] * 200, cost=[0.01] * 200))
+    found = read(plan([{**COST, "metric": metric}], looks=looks), given).comparisons[0]
+    reading = found.reading
+    assert (reading.verdict, reading.reason) == (Verdict.INCONCLUSIVE, "no_spread")
+    assert (reading.lower, reading.upper, reading.ratio) == (None, None, 0.5)
+    assert found.sentence.endswith(
+        "is 50 % lower than that of old, agreed was −10 % at most (200 samples; every sample gave the same figure, so"
+        " nothing says how far it may be off)."
+    )
+
+
+def test_a_graded_score_without_spread_says_so() -> None:
+    given = evidence(arm([0.5] * 200), arm([0.6] * 200))
+    found = first(plan([QUALITY]), given)
+    assert (found.reading.verdict, found.reading.reason) == (Verdict.INCONCLUSIVE, "no_spread")
+    assert found.sentence.startswith("Not yet known: +10.0 points, without an interval (200 samples; every sample gave")
+
+
 LATENCY = {"metric": "latency_p95_ms", "role": "guardrail", "max_ratio": "1.25"}
 
 
