@@ -1,7 +1,7 @@
 """From tokens to money. No Django.
 
 Public surface: ``PriceRow``, ``price_in_force``, ``price_of``, ``cost_of``, ``cost_of_call``, ``reservation``,
-``total_input``.
+``total_input``, ``input_at_full_price``.
 
 A price row gives money per million tokens from a day on. A number that is missing is undisclosed: the cost of a call
 that needs it is unknown, never zero. So is that of a call which the vendor served in a tier of its own (flex, priority,
@@ -162,11 +162,15 @@ def _begun(rows: Iterable[PriceRow], *, on: date, input_tokens: int) -> list[Pri
     ]
 
 
+def input_at_full_price(usage: Usage) -> int | None:
+    """Input that no cache had: the request's, and what the vendor's own tools put beside it; ``None`` = unknown."""
+    return None if usage.input_uncached is None else usage.input_uncached + (usage.input_tool_use or 0)
+
+
 def total_input(usage: Usage) -> int | None:
     """Input tokens of every kind; ``None`` if the vendor did not say."""
-    if usage.input_uncached is None:
-        return None
-    return usage.input_uncached + (usage.cache_read or 0) + (usage.cache_write or 0)
+    full = input_at_full_price(usage)
+    return None if full is None else full + (usage.cache_read or 0) + (usage.cache_write or 0)
 
 
 def cost_of(usage: Usage, price: PriceRow | None) -> Decimal | None:
@@ -177,7 +181,8 @@ def cost_of(usage: Usage, price: PriceRow | None) -> Decimal | None:
     """
     if price is None or price.input_per_mtok is None or price.output_per_mtok is None:
         return None
-    if usage.input_uncached is None or usage.output_total is None or usage.priced_apart:
+    full = input_at_full_price(usage)
+    if full is None or usage.output_total is None or usage.priced_apart:
         return None
     if usage.service_tier != price.service_tier:
         return None
@@ -191,7 +196,7 @@ def cost_of(usage: Usage, price: PriceRow | None) -> Decimal | None:
         return None  # nobody said how much of what was cached is audio
     spoken, drawn = usage.audio_output or 0, usage.image_output or 0
     lines = (
-        (usage.input_uncached - (heard - heard_before), price.input_per_mtok),
+        (full - (heard - heard_before), price.input_per_mtok),
         (read - heard_before, _first(price.cache_read_per_mtok, price.input_per_mtok)),
         (written - for_an_hour, _first(price.cache_write_per_mtok, price.input_per_mtok)),
         (for_an_hour, price.cache_write_1h_per_mtok),

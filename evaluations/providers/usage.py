@@ -108,7 +108,8 @@ def _gemini(raw: Mapping[str, Any], kept: Mapping[str, Any] | None) -> Usage:
     if output is None and total_prompt is not None:
         output = _minus(count(raw.get("totalTokenCount")), total_prompt, tool_use)
     return Usage(
-        input_uncached=None if prompt is None else prompt + (tool_use or 0),
+        input_uncached=prompt,
+        input_tool_use=tool_use,
         cache_read=read,
         output_total=output,
         output_visible=visible,

@@ -14,7 +14,7 @@ from django.db import transaction
 
 from evaluations.enums import Outcome
 from evaluations.models import Completion, CompletionContent, RunArm, Sample, SampleSetMember
-from evaluations.pricing import PriceRow, cost_of, price_in_force, total_input
+from evaluations.pricing import PriceRow, cost_of, input_at_full_price, price_in_force, total_input
 from evaluations.providers.base import CompletionRequest, CompletionResult
 from evaluations.providers.recorded import result_from_recording
 from evaluations.replay.engine import Work
@@ -76,7 +76,7 @@ def _columns(arm: RunArm, answer: FinalAnswer, finished_at: datetime) -> tuple[A
         answer.attempts,
         None if timing is None else timing.latency_ms,
         None if timing is None else timing.ttft_ms,
-        usage.input_uncached,
+        input_at_full_price(usage),
         usage.cache_read,
         usage.cache_write,
         usage.output_total,

@@ -153,7 +153,13 @@ def cost(usage: Usage, prices: list[PriceRow], at: datetime = AT) -> tuple[Decim
     known = usage.output_total is not None
     only_input = replace(usage, output_total=0 if known else None, audio_output=None, image_output=None)
     only_output = replace(
-        usage, input_uncached=0, cache_read=None, cache_write=None, audio_input=None, audio_cache_read=None
+        usage,
+        input_uncached=0,
+        input_tool_use=None,
+        cache_read=None,
+        cache_write=None,
+        audio_input=None,
+        audio_cache_read=None,
     )
     whole, parts = cost_of(usage, price), (cost_of(only_input, price), cost_of(only_output, price))
     assert whole == (None if None in parts else sum(parts))

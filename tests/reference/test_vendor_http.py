@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from evaluations.enums import RETRIED, FinishReason, Outcome
+from evaluations.pricing import total_input
 from evaluations.providers.base import CompletionRequest, CompletionResult, EndpointConfig, Usage, WireResponse
 from evaluations.providers.registry import PROVIDERS
 from evaluations.providers.requests import Untranslatable
@@ -75,10 +76,10 @@ def _read(row: JSON) -> CompletionResult:
     return asyncio.run(provider.complete(HELLO, endpoint=endpoint, transport=CannedStream(chunks)))
 
 
-def _total_input(usage: Usage) -> int | None:
-    if usage.input_uncached is None:
-        return None
-    return usage.input_uncached + (usage.cache_read or 0) + (usage.cache_write or 0)
+def _input(usage: Usage) -> int | None:
+    """As the recordings count it: with the caches, without what Gemini's own tools put before the model."""
+    parts = (usage.input_uncached, usage.cache_read, usage.cache_write)
+    return None if usage.input_uncached is None else sum(part or 0 for part in parts)
 
 
 @pytest.mark.parametrize("api", PROTOCOL)
@@ -89,10 +90,7 @@ def test_usage_end_reason_and_served_model_are_read_exactly(api: str) -> None:
         assert result.served_model == expected["served_model"], row["id"]
         assert result.vendor_finish_reason == expected["finish"], row["id"]
         counts = expected["usage"] or {"input_tokens_total": None, "output_tokens_total": None}
-        # The reference leaves Gemini's tool-use prompts out of the input; they are billed as input (see below).
-        tool_use = row["response"].get("usageMetadata", {}).get("toolUsePromptTokenCount", 0)
-        total = _total_input(result.usage)
-        assert (total - tool_use if total is not None else None) == counts["input_tokens_total"], row["id"]
+        assert _input(result.usage) == counts["input_tokens_total"], row["id"]
         assert result.usage.output_total == counts["output_tokens_total"], row["id"]
     assert len(rows) == {"chat.completions": 59, "messages": 153, "generateContent": 117, "responses": 138}.get(api, 0)
 
@@ -135,16 +133,43 @@ def _called(response: JSON) -> list[str]:
     return chat + claude + gemini + items
 
 
-def test_recorded_streams_bring_text_and_usage() -> None:
+def _said_in_stream(row: JSON) -> tuple[Any, ...]:
+    """Input, output, end reason and model as the events of a stream say them, read without the code under test.
+
+    The recordings come without expectations for streams; the rules are the README's for whole responses.
+    """
+    lines = row["response_text"].splitlines()
+    events = [json.loads(line[5:]) for line in lines if line.startswith("data:") and line[5:].strip() != "[DONE]"]
+    if row["api"] == "chat.completions":
+        usage = next(event["usage"] for event in reversed(events) if event.get("usage"))
+        ends = [c["finish_reason"] for event in events for c in event["choices"] if c["finish_reason"]]
+        return usage["prompt_tokens"], usage["completion_tokens"], ends[-1], events[-1]["model"]
+    if row["api"] == "responses":
+        last = events[-1]["response"]
+        return last["usage"]["input_tokens"], last["usage"]["output_tokens"], last["status"], last["model"]
+    if row["api"] == "messages":
+        start = next(event["message"] for event in events if event["type"] == "message_start")
+        end = next(event for event in events if event["type"] == "message_delta")
+        usage = start["usage"] | {key: value for key, value in end["usage"].items() if value is not None}
+        parts = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
+        total = sum(usage.get(part) or 0 for part in parts)
+        return total, usage["output_tokens"], end["delta"]["stop_reason"], start["model"]
+    usage = events[-1]["usageMetadata"]
+    ends = [c["finishReason"] for event in events for c in event["candidates"] if "finishReason" in c]
+    total = usage.get("candidatesTokenCount", 0) + usage.get("thoughtsTokenCount", 0)
+    return usage["promptTokenCount"], total, ends[-1], events[-1]["modelVersion"]
+
+
+def test_recorded_streams_are_read_exactly() -> None:
     streams = [
         row for api in PROTOCOL for row in _exchanges(api) if "event-stream" in row["response_headers"]["content-type"]
     ]
     assert len(streams) == 37  # the README's count
     for row in streams:
         result = _read(row)
-        assert result.usage.output_total, row["id"]
-        assert _total_input(result.usage), row["id"]
-        assert result.served_model, row["id"]
+        usage = result.usage
+        said = _input(usage), usage.output_total, result.vendor_finish_reason, result.served_model
+        assert said == _said_in_stream(row), row["id"]
 
 
 def test_reasoning_never_reaches_the_result() -> None:
@@ -178,7 +203,7 @@ def test_real_usage_blocks_of_seven_vendors_are_counted_as_they_are_billed() -> 
     for case in _rows("prices", "usage_cost_cases.jsonl.gz"):
         body, billed = case["response_body"], case["normalised_usage"]
         usage = usage_from_raw(body.get("usage") or body.get("usageMetadata"))
-        assert _total_input(usage) == billed["input_tokens"], case["case_id"]
+        assert total_input(usage) == billed["input_tokens"], case["case_id"]
         counted += 1
         if case["api_flavor"] == "embeddings":
             continue  # read by the reference for its input only

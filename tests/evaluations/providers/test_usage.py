@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evaluations.pricing import input_at_full_price, total_input
 from evaluations.providers.base import Usage
 from evaluations.providers.usage import usage_from_raw, usage_of_body
 
@@ -60,7 +61,9 @@ def test_gemini_output_is_candidates_and_thoughts() -> None:
         "toolUsePromptTokenCount": 90,
         "totalTokenCount": 539,
     }
-    assert _counts(raw) == (244, 191, None, 104, 64, 40)
+    assert _counts(raw) == (154, 191, None, 104, 64, 40)
+    usage = usage_from_raw(raw)
+    assert (usage.input_tool_use, input_at_full_price(usage), total_input(usage)) == (90, 244, 435)
     assert _counts({"promptTokenCount": 9, "thoughtsTokenCount": 1024}) == (9, None, None, 1024, None, 1024)
 
 
@@ -68,7 +71,7 @@ def test_gemini_without_candidates_has_the_output_that_its_total_leaves() -> Non
     """Total = prompt + candidates + tool-use prompt + thoughts (the SDK's own type comment)."""
     assert _counts({"promptTokenCount": 9, "totalTokenCount": 9}) == (9, None, None, 0, None, None)
     total = {"promptTokenCount": 9, "toolUsePromptTokenCount": 2, "totalTokenCount": 15}
-    assert _counts(total) == (11, None, None, 4, None, None)
+    assert _counts(total) == (9, None, None, 4, None, None)
     assert _counts({"promptTokenCount": 9}) == (9, None, None, None, None, None)
     assert _counts({"promptTokenCount": 9, "totalTokenCount": 5}) == (9, None, None, None, None, None)
 
