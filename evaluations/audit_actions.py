@@ -33,6 +33,8 @@ register_actions(
         "replay_run.created": "started",
         "replay_run.cancelled": "cancelled",
         "replay_run.resumed": "resumed",
+        "replay_run.paused": "waits, because the vendor's quota or credit is used up, with",
+        "replay_run.unpaused": "let the vendors be called again for",
         "replay_run.ended": "saw the end of",
         "sample.not_permitted": "refused to send samples of",
     }

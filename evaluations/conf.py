@@ -22,6 +22,9 @@ DEFAULTS: dict[str, Any] = {
     # Attempts for one sample and arm before its failure is final; rate-limit waits do not count.
     "MAX_ATTEMPTS": 4,
     "RATE_LIMIT_PATIENCE_SECONDS": 600,
+    # A vendor that does not answer is left alone, and one whose quota or credit is used up: one call each so often.
+    "PROBE_SECONDS": 10,
+    "QUOTA_PAUSE_SECONDS": 3600,
     # In-flight calls get this long to end when a worker is told to stop.
     "DRAIN_SECONDS": 15,
     # Output limit, in tokens, of a call where neither request nor endpoint names one: sent, and reserved.

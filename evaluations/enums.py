@@ -75,7 +75,11 @@ RETRIED = frozenset(
         Outcome.RATE_LIMITED,
     }
 )
+# The sample gets no answer, and the calls end: for good, or (out of money) until the vendor's pause is lifted.
 STOPS_ARM = frozenset({Outcome.AUTH, Outcome.MODEL_GONE, Outcome.QUOTA_EXHAUSTED})
+PAUSES_VENDOR = frozenset({Outcome.QUOTA_EXHAUSTED})
+# Nobody was there to answer: five in a row, and the vendor is left alone.
+NOT_AT_WORK = frozenset({Outcome.TIMEOUT, Outcome.UNREACHABLE, Outcome.SERVER_ERROR, Outcome.OVERLOADED})
 # Of our own making, or nobody's failure: the pair is left out of the counted comparison.
 LEFT_OUT = STOPS_ARM | {
     Outcome.NOT_PERMITTED,
@@ -112,6 +116,19 @@ class RunStatus(Choice):
     STOPPED_BY_BUDGET = "stopped_by_budget", "stopped by budget"
     CANCELLED = "cancelled", "cancelled"
     FAILED = "failed", "failed"
+
+
+class PauseReason(Choice):
+    """Why a vendor is left alone; also the ``status_reason`` of the runs that wait for it."""
+
+    RATE_LIMITED = "rate_limited", "the vendor asked to wait"
+    VENDOR_PAUSED = "vendor_paused", "the vendor does not answer"
+    QUOTA_EXHAUSTED = "quota_exhausted", "the vendor's quota or credit is used up"
+
+    @property
+    def probed(self) -> bool:
+        """Its end is not known: one call at a time finds out."""
+        return self is not PauseReason.RATE_LIMITED
 
 
 class RunTrigger(Choice):

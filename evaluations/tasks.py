@@ -74,15 +74,13 @@ def settle_run(run_id: int) -> None:
 @task
 def sweep() -> None:
     """The safety net under every lost message: hints again for whatever is due and in nobody's hands."""
-    from evaluations.models import Chunk
-    from evaluations.selectors.queue import claimable
+    from evaluations.selectors.queue import work_for
     from evaluations.services.heartbeats import beat
     from evaluations.services.work import open_runs
 
     now = timezone.now()
     for run in open_runs():
-        due = Chunk.objects.filter(claimable(now), arm__run=run).count()
-        if due:
+        if due := work_for(run, now, at_most=HINTS_AT_MOST):
             hint(run.pk, chunks=due)
         else:
             hint_to_settle(run.pk)

@@ -3,6 +3,7 @@
 from evaluations.models.audit import AuditEvent, AuditHead
 from evaluations.models.catalogue import Endpoint, ModelVersion, Price, Vendor
 from evaluations.models.ops import CallTally, Heartbeat
+from evaluations.models.pacing import EndpointPace, VendorGate
 from evaluations.models.plans import Plan, PlanVersion
 from evaluations.models.replays import Attempt, Chunk, Completion, CompletionContent, ReplayRun, RunArm
 from evaluations.models.samples import (
@@ -28,6 +29,7 @@ __all__ = [
     "CompletionContent",
     "DataAgreement",
     "Endpoint",
+    "EndpointPace",
     "Heartbeat",
     "Membership",
     "ModelVersion",
@@ -45,5 +47,6 @@ __all__ = [
     "ScoreRow",
     "Team",
     "Vendor",
+    "VendorGate",
     "Workload",
 ]

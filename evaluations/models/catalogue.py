@@ -64,8 +64,6 @@ class Endpoint(models.Model):
     stream = models.BooleanField(default=False)
     parameters = models.JSONField(default=dict, blank=True)  # sent with every request
     options = models.JSONField(default=dict, blank=True)  # switches of the provider
-    paused_until = models.DateTimeField(null=True, blank=True)  # no calls before; set by the engine
-    pause_reason = models.CharField(max_length=300, blank=True)
     version = models.PositiveIntegerField(default=1)
 
     class Meta:

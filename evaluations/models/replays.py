@@ -83,7 +83,8 @@ class RunArm(models.Model):
     request = models.JSONField(default=dict)  # adaptations
     prices = models.JSONField(default=list)  # price rows in force, copied, so that a new price changes no past run
     provider_version = models.CharField(max_length=40)
-    stopped_outcome = EnumField(Outcome, blank=True)  # auth, model_gone, quota_exhausted: no further calls
+    stopped_outcome = EnumField(Outcome, blank=True)  # auth, model_gone: no further calls
+    served_at = models.DateTimeField(null=True)  # when a worker last took a chunk of it: the turn goes to the others
 
     class Meta:
         ordering = ["id"]
@@ -110,11 +111,14 @@ class Chunk(models.Model):
     state = EnumField(ChunkState, default=ChunkState.PENDING)
     lease_owner = models.CharField(max_length=64, blank=True)
     lease_expires_at = models.DateTimeField(null=True)
-    not_before = models.DateTimeField(null=True)  # released to wait, for example for a paused endpoint
+    places = models.PositiveIntegerField(default=0)  # of the endpoint's calls in flight: granted to its worker
 
     class Meta:
         ordering = ["id"]
-        indexes = [models.Index(fields=["arm", "state"], name="chunk_arm_state")]
+        indexes = [
+            models.Index(fields=["arm", "state", "id"], name="chunk_next"),
+            models.Index(fields=["lease_expires_at"], name="chunk_leased", condition=Q(state=ChunkState.PENDING)),
+        ]
         constraints = [
             models.UniqueConstraint(fields=["arm", "repeat", "start"], name="chunk_once"),
             models.CheckConstraint(condition=Q(start__lt=models.F("stop")), name="chunk_not_empty"),

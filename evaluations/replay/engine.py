@@ -2,7 +2,7 @@
 
 Public surface: ``Work``, ``Intent``, ``Settlement``, ``Answer``, ``Ledger``, ``RetryRule``, ``ChunkEnd`` and
 ``run_chunk``.
-The engine knows providers and a ledger; it knows no database and no Celery.
+The engine knows providers, a ledger and a meter; it knows no database and no Celery.
 """
 
 from __future__ import annotations
@@ -14,18 +14,21 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
-from evaluations.enums import RETRIED, STOPS_ARM, Outcome
+from evaluations.enums import PAUSES_VENDOR, RETRIED, STOPS_ARM, Outcome
 from evaluations.faults import reached
 from evaluations.providers.base import CompletionRequest, CompletionResult, EndpointConfig, Provider, Transport
+from evaluations.replay.meter import Meter
 from evaluations.replay.pacing import Pace, backoff_seconds
 
 T = TypeVar("T")
 
 TICK_SECONDS = 0.2
 GATHER_SECONDS = 0.003
-SHARE_EVERY_TICKS = 10
+# Between two exchanges with the other workers: at the least, and at the most.
+EXCHANGE_SECONDS = (0.05, 0.25)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,7 @@ class Work:
     request: CompletionRequest
     attempts: int = 0  # calls already sent for it, by lost workers or earlier ones
     failures: int = 0  # those of them that count towards the retry budget
+    waited_seconds: float = 0.0  # since the vendor's first "slow down"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +83,6 @@ class Ledger(Protocol):
         ``withdrawn`` are intents of earlier commits that were never sent.
         """
 
-    def workers_on_endpoint(self) -> int:
-        """How many workers, this one included, call the endpoint now."""
-
 
 @dataclass(frozen=True, slots=True)
 class RetryRule:
@@ -96,7 +97,8 @@ class ChunkEnd(Enum):
     BUDGET = auto()
     LEASE_LOST = auto()
     STOPPED = auto()  # the run ended, or the process is told to stop: the rest is left for somebody else
-    ARM_STOPPED = auto()  # auth, model_gone or quota_exhausted
+    ARM_STOPPED = auto()  # auth or model_gone
+    PAUSED = auto()  # the vendor is to be left alone for a while, or others use all of its places
 
 
 _END_OF = {
@@ -218,7 +220,12 @@ class _Chunk:
             else:
                 self.pace.close()
 
-    async def caller(self, works: Iterator[Work]) -> None:
+    async def caller(self, works: Iterator[Work], *, finds_out: bool) -> None:
+        """``finds_out``: the one that calls while nobody knows whether the vendor is back."""
+        if not finds_out:
+            await self.pace.found_out.wait()
+        if self.ended:
+            return
         for work in works:
             await self.answer(work)
             if self.ended:
@@ -227,7 +234,7 @@ class _Chunk:
     async def answer(self, work: Work) -> None:
         """Call until there is an answer, the retry budget is used up, or the ledger says stop."""
         loop = asyncio.get_running_loop()
-        number, failures, waited_since = work.attempts, work.failures, loop.time()
+        number, failures, waited_since = work.attempts, work.failures, loop.time() - work.waited_seconds
         while await self.pace.ready():
             number += 1
             intent = Intent(work, number)
@@ -246,12 +253,13 @@ class _Chunk:
                 if self.end in (ChunkEnd.DONE, ChunkEnd.BUDGET):
                     continue
                 return
+            epoch = self.pace.epoch
             try:
                 reached("before_send")
                 result = await self.provider.complete(work.request, endpoint=self.endpoint, transport=self.transport)
                 reached("after_send")
                 outcome, retry_after = result.outcome, result.retry_after_seconds
-                self.pace.learn(outcome, retry_after_seconds=retry_after)
+                self.pace.learn(result, epoch=epoch)
                 limited = outcome is Outcome.RATE_LIMITED
                 failures += not limited
                 again = outcome in RETRIED and (
@@ -260,7 +268,9 @@ class _Chunk:
                     else failures < self.retry.max_attempts
                 )
                 stops = outcome in STOPS_ARM
-                if stops:
+                if self.pace.left_alone:
+                    self.finish(ChunkEnd.PAUSED)
+                elif stops and outcome not in PAUSES_VENDOR:
                     self.finish(ChunkEnd.ARM_STOPPED)
                 # The place is held until the result is stored: so what a kill can lose is never more than the places.
                 await self.commits.settle(Settlement(intent, result, final=not again and not stops))
@@ -270,8 +280,8 @@ class _Chunk:
                 return
             if not again:
                 return
-            pause = backoff_seconds(number - work.attempts, rng=self.rng) if retry_after is None else retry_after
-            await self.pace.sleep(pause)
+            if not limited and retry_after is None:  # else the pace makes everybody wait
+                await self.pace.sleep(backoff_seconds(number - work.attempts, rng=self.rng))
 
 
 async def run_chunk(
@@ -281,6 +291,7 @@ async def run_chunk(
     endpoint: EndpointConfig,
     transport: Transport,
     ledger: Ledger,
+    meter: Meter,
     pace: Pace,
     retry: RetryRule,
     stopping: Callable[[], bool],
@@ -299,38 +310,56 @@ async def run_chunk(
     iterator = iter(works)
     pump = asyncio.create_task(commits.pump(heartbeat_seconds=heartbeat_seconds))
     # As many again as may be in flight: their intents are committed while the others' calls are out.
-    callers = [asyncio.create_task(chunk.caller(iterator)) for _ in range(2 * pace.max_concurrency)]
+    callers = [asyncio.create_task(chunk.caller(iterator, finds_out=not i)) for i in range(2 * pace.max_concurrency)]
     watch = asyncio.create_task(_watch(chunk, callers, stopping=stopping, drain_seconds=drain_seconds))
+    exchange = asyncio.create_task(_exchange(chunk, callers, meter))
     called = asyncio.create_task(asyncio.wait(callers))
     try:
-        either: list[asyncio.Task[Any]] = [pump, called]
+        either: list[asyncio.Task[Any]] = [pump, exchange, called]
         await asyncio.wait(either, return_when="FIRST_COMPLETED")
-        if pump.done():  # the ledger gave up: nothing more can be recorded, so nothing more is sent
+        if not called.done():  # ledger or meter gave up: nothing more can be recorded, so nothing more is sent
             for caller in callers:
                 caller.cancel()
         await called
         problems = [caller.exception() for caller in callers if not caller.cancelled()]
         commits.close()
         await pump
+        if exchange.done():
+            exchange.result()
+        exchange.cancel()
+        if (news := pace.report(0)).is_news:
+            await commits.in_ledger_thread(partial(meter.exchange, news))
         for problem in problems:
             if problem is not None:
                 raise problem
     finally:
         watch.cancel()
+        exchange.cancel()
         await commits.in_ledger_thread(finalise)
         commits.shut_down()
     return chunk.end
 
 
+async def _exchange(chunk: _Chunk, callers: Sequence[asyncio.Task[None]], meter: Meter) -> None:
+    """Tell the other workers what the vendor said, hear it from them, and get a part of what it allows."""
+    pace, (least, most) = chunk.pace, EXCHANGE_SECONDS
+    while True:
+        report = pace.report(sum(not caller.done() for caller in callers))
+        pace.heed(await chunk.commits.in_ledger_thread(partial(meter.exchange, report)))
+        if pace.left_alone or pace.crowded:
+            chunk.finish(ChunkEnd.PAUSED)
+        await asyncio.sleep(least)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(most - least):
+                await pace.news.wait()
+        pace.news.clear()
+
+
 async def _watch(
     chunk: _Chunk, callers: Sequence[asyncio.Task[None]], *, stopping: Callable[[], bool], drain_seconds: float
 ) -> None:
-    """Keep this process's share of the endpoint current, and cut calls that outlast a stop."""
-    ticks = 0
+    """Hear a stop, and cut calls that outlast it."""
     while not stopping():
-        if ticks % SHARE_EVERY_TICKS == 0:
-            chunk.pace.share(await chunk.commits.in_ledger_thread(chunk.commits.ledger.workers_on_endpoint))
-        ticks += 1
         await asyncio.sleep(TICK_SECONDS)
     chunk.finish(ChunkEnd.STOPPED)
     await asyncio.sleep(drain_seconds)

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from evaluations.enums import PriceKind
 from evaluations.models import Endpoint, ModelVersion, Price
+from evaluations.selectors.queue import Pause, paused_endpoints
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class EndpointRow:
     credential: str  # where the key is named, never the key; '': none needed
     max_concurrency: int
     requests_per_minute: int | None  # None: not limited by us
-    paused_until: datetime | None
+    paused_until: datetime | None  # past: the next call finds out whether the vendor is back
     pause_reason: str
 
 
@@ -84,8 +85,9 @@ def models(on: date) -> tuple[ModelRow, ...]:
     )
 
 
-def endpoints() -> tuple[EndpointRow, ...]:
+def endpoints(now: datetime) -> tuple[EndpointRow, ...]:
     """Every endpoint by name. Keys are named by their variable or file; no key is read."""
+    pauses = paused_endpoints(now)
     return tuple(
         EndpointRow(
             slug=row.slug,
@@ -97,11 +99,15 @@ def endpoints() -> tuple[EndpointRow, ...]:
             credential=row.credential_env or row.credential_file,
             max_concurrency=row.max_concurrency,
             requests_per_minute=row.requests_per_minute,
-            paused_until=row.paused_until,
-            pause_reason=row.pause_reason,
+            paused_until=pauses[row.pk].until if row.pk in pauses else None,
+            pause_reason=_reason(pauses.get(row.pk)),
         )
         for row in Endpoint.objects.select_related("model")
     )
+
+
+def _reason(pause: Pause | None) -> str:
+    return "" if pause is None or pause.reason is None else pause.reason.label
 
 
 def prices(on: date) -> tuple[PriceRow, ...]:

@@ -6,11 +6,12 @@ Every state change is one conditional UPDATE: whoever lost the lease changes not
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import connection, transaction
-from django.db.models import Count
+from django.utils import timezone
 
 from evaluations.conf import setting
 from evaluations.enums import STOPS_ARM, AttemptState, ChunkState, Outcome, RunStatus
@@ -27,11 +28,13 @@ from evaluations.models import (
 )
 from evaluations.providers.base import CompletionRequest
 from evaluations.replay.engine import Work
-from evaluations.selectors.queue import claimable
+from evaluations.selectors.queue import Pause, free, open_arms, paused_endpoints
 from evaluations.services.bulk import fetch_row, table
+from evaluations.services.pacing import begin_probe
 from evaluations.services.requests import adapted
 
 _LOAD_SLICE = 500
+_TRIES = 8  # chunks of one arm, when others take the same ones
 # Ends of a call that say nothing about the sample: they do not use up its retries.
 _NO_FAILURE = frozenset({Outcome.RATE_LIMITED, *STOPS_ARM})
 
@@ -44,6 +47,7 @@ class Claim:
     arm: RunArm
     run: ReplayRun
     owner: str
+    probes: bool = False  # its first call finds out whether the vendor is back
 
 
 def lease_until(now: datetime) -> datetime:
@@ -51,32 +55,58 @@ def lease_until(now: datetime) -> datetime:
 
 
 def claim_chunk(*, owner: str, now: datetime, run: ReplayRun | None = None) -> Claim | None:
-    """Take one chunk by compare-and-set: of ``run``, or of the run with the fewest workers. None: no work."""
-    waiting = Chunk.objects.filter(claimable(now))
-    if run is not None:
-        waiting = waiting.filter(arm__run=run)
-    busy = dict(
-        Chunk.objects.filter(state=ChunkState.PENDING, lease_expires_at__gt=now)
-        .values_list("arm_id")
-        .annotate(workers=Count("id"))
+    """Take one chunk by compare-and-set: of ``run``, or of any that goes on. None: no work.
+
+    The arm with the fewest workers comes first, then the vendor with the fewest, then whoever was served longest ago:
+    so runs share fairly, and so do a run's two arms and the vendors. Arms of a paused vendor are passed over, and
+    those whose endpoint has as many workers as it takes calls. A few rows an arm are read, however many chunks wait.
+    """
+    arms, pauses = open_arms(now), paused_endpoints(now)
+    of_endpoint: Counter[int | None] = Counter()
+    of_vendor: Counter[int | None] = Counter()
+    for arm in arms:
+        of_endpoint[arm.endpoint_id] += arm.workers
+        of_vendor[arm.vendor_id] += arm.workers
+    turns = sorted(
+        (arm for arm in arms if run is None or arm.run_id == run.pk),
+        key=lambda arm: (
+            arm.workers,
+            of_vendor[arm.vendor_id],
+            arm.served_at is not None and arm.served_at.timestamp(),
+            arm.arm_id,
+        ),
     )
-    # Fewest workers first: runs share fairly, and so do a run's two arms.
-    first_of_arm: dict[int, tuple[int, str]] = {}
-    for pk, arm_id, previous in waiting.order_by("id").values_list("id", "arm_id", "lease_owner")[:2000]:
-        first_of_arm.setdefault(arm_id, (pk, previous))
-    for arm_id in sorted(first_of_arm, key=lambda arm_id: (busy.get(arm_id, 0), first_of_arm[arm_id][0])):
-        pk, previous = first_of_arm[arm_id]
+    for arm in turns:
+        pause = pauses.get(arm.endpoint_id or 0)
+        if pause is not None and not pause.ends_with_a_probe(now):
+            continue
+        if arm.max_concurrency is not None and of_endpoint[arm.endpoint_id] >= arm.max_concurrency:
+            continue
+        claim = _claim_of(arm.arm_id, pause, owner=owner, now=now)
+        if claim is not None:
+            return claim
+    return None
+
+
+def _claim_of(arm_id: int, pause: Pause | None, *, owner: str, now: datetime) -> Claim | None:
+    for pk, previous in (
+        Chunk.objects.filter(free(now), arm=arm_id).order_by("id").values_list("id", "lease_owner")[:_TRIES]
+    ):
         with transaction.atomic():
-            taken = Chunk.objects.filter(claimable(now), pk=pk, lease_owner=previous).update(
-                lease_owner=owner, lease_expires_at=lease_until(now)
+            taken = Chunk.objects.filter(free(now), pk=pk, lease_owner=previous).update(
+                lease_owner=owner, lease_expires_at=lease_until(now), places=0
             )
             if not taken:
                 continue
+            if pause is not None and not begin_probe(pause, now=now):
+                transaction.set_rollback(True)
+                return None
             if previous:
                 # The former owner died or stalled. What it had sent may have been billed: its money stays reserved.
                 Attempt.objects.filter(arm_id=arm_id, state=AttemptState.SENT, lease_owner=previous).update(
                     state=AttemptState.ABANDONED
                 )
+            RunArm.objects.filter(pk=arm_id).update(served_at=now)
             ReplayRun.objects.filter(arms=arm_id, status=RunStatus.PENDING).update(
                 status=RunStatus.RUNNING, started_at=now, progressed_at=now
             )
@@ -84,11 +114,11 @@ def claim_chunk(*, owner: str, now: datetime, run: ReplayRun | None = None) -> C
             "arm__run__plan_version__plan__workload__team", "arm__endpoint__model__vendor", "arm__model"
         ).get(pk=pk)
         reached("claim")
-        return Claim(chunk=chunk, arm=chunk.arm, run=chunk.arm.run, owner=owner)
+        return Claim(chunk=chunk, arm=chunk.arm, run=chunk.arm.run, owner=owner, probes=pause is not None)
     return None
 
 
-def release(claim: Claim, *, done: bool, not_before: datetime | None = None) -> bool:
+def release(claim: Claim, *, done: bool) -> bool:
     """Give the chunk back, finished or not; False if it was no longer ours."""
     return bool(
         Chunk.objects.filter(pk=claim.chunk.pk, lease_owner=claim.owner, state=ChunkState.PENDING).update(
@@ -96,7 +126,6 @@ def release(claim: Claim, *, done: bool, not_before: datetime | None = None) -> 
             # An unfinished chunk keeps its last owner's name: the next one settles what that owner left open.
             lease_owner=claim.owner,
             lease_expires_at=None,
-            not_before=not_before,
         )
     )
 
@@ -162,12 +191,18 @@ def load_work(claim: Claim) -> list[Work]:
     """What is left of the chunk, with the requests as this arm sends them."""
     members = open_members(claim)
     sent: dict[int, tuple[int, int]] = {}
+    waiting_since: dict[int, datetime] = {}
     earlier = Attempt.objects.filter(
         arm=claim.arm, repeat=claim.chunk.repeat, sample_id__in=[member.sample_id for member in members]
     )
-    for sample_id, outcome in earlier.values_list("sample_id", "outcome"):
+    now = timezone.now()
+    # A wait that ended long ago (the run was stopped meanwhile, say) is none of this vendor's answers to it now.
+    recent = now - timedelta(seconds=2 * setting("RATE_LIMIT_PATIENCE_SECONDS"))
+    for sample_id, outcome, sent_at in earlier.values_list("sample_id", "outcome", "sent_at"):
         calls, failures = sent.get(sample_id or 0, (0, 0))
         sent[sample_id or 0] = calls + 1, failures + (outcome not in _NO_FAILURE)
+        if outcome == Outcome.RATE_LIMITED and sent_at > recent:
+            waiting_since[sample_id or 0] = min(sent_at, waiting_since.get(sample_id or 0, now))
     works: list[Work] = []
     for first in range(0, len(members), _LOAD_SLICE):
         part = members[first : first + _LOAD_SLICE]
@@ -180,6 +215,7 @@ def load_work(claim: Claim) -> list[Work]:
                 request=CompletionRequest(adapted(contents[member.sample_id].request or {}, claim.arm.request)),
                 attempts=sent.get(member.sample_id, (0, 0))[0],
                 failures=sent.get(member.sample_id, (0, 0))[1],
+                waited_seconds=(now - waiting_since.get(member.sample_id, now)).total_seconds(),
             )
             for member in part
         ]

@@ -17,9 +17,9 @@ from django.db import InterfaceError, OperationalError, close_old_connections, c
 from django.utils import timezone
 
 from evaluations.conf import setting
-from evaluations.enums import AttemptPurpose, AttemptState, ChunkState, CostState, Outcome, Purpose, RunStatus
+from evaluations.enums import AttemptPurpose, AttemptState, CostState, Outcome, Purpose, RunStatus
 from evaluations.faults import reached
-from evaluations.models import Attempt, Chunk, Completion, DataAgreement, Endpoint, RunArm, Team
+from evaluations.models import Attempt, Completion, DataAgreement, Endpoint, RunArm, Team
 from evaluations.pricing import PriceRow, cost_of_call, price_in_force, reservation, total_input
 from evaluations.providers.base import CompletionResult
 from evaluations.providers.requests import limit_to_send
@@ -57,14 +57,6 @@ class DatabaseLedger:
     @property
     def _team(self) -> Team:
         return self.claim.run.plan_version.plan.workload.team
-
-    def workers_on_endpoint(self) -> int:
-        return (
-            Chunk.objects.filter(
-                arm__endpoint=self.endpoint, state=ChunkState.PENDING, lease_expires_at__gt=self.clock()
-            ).count()
-            or 1
-        )
 
     def commit(
         self, intents: Sequence[Intent], settlements: Sequence[Settlement], withdrawn: Sequence[Intent]

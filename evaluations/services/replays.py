@@ -1,7 +1,7 @@
 """A replay from its start to its end.
 
-Public surface: ``create_run``, ``has_new_samples``, ``cancel_run``, ``resume_run``, ``end_run``,
-``settle_run``.
+Public surface: ``create_run``, ``has_new_samples``, ``cancel_run``, ``resume_run``, ``note_pause``,
+``end_run``, ``settle_run``.
 
 What happens in between, the calls, is in ``work.py``; what may be spent, in ``budget.py``.
 """
@@ -17,13 +17,14 @@ from django.db import transaction
 from django.db.models import F, QuerySet
 
 from evaluations.conf import setting
-from evaluations.enums import ArmRole, ChunkState, Looks, Outcome, RunStatus, RunTrigger
+from evaluations.enums import ArmRole, ChunkState, Looks, Outcome, PauseReason, RunStatus, RunTrigger
 from evaluations.faults import reached
 from evaluations.models import (
     Chunk,
     ComparisonRow,
     Completion,
     Endpoint,
+    EndpointPace,
     ModelVersion,
     Plan,
     ReplayRun,
@@ -40,9 +41,12 @@ from evaluations.selectors.evidence import ENDED, evidence_for
 from evaluations.selectors.prices import prices_for
 from evaluations.services import audit
 from evaluations.services.errors import Conflict, Refused
+from evaluations.services.pacing import lift_pauses
 from evaluations.services.samples import freeze_set
 from evaluations.services.scoring import score_run
 from evaluations.signals import replay_run_finished
+
+CHUNK_SECONDS = 20.0
 
 
 @transaction.atomic
@@ -211,12 +215,18 @@ def _chunks(arms: Sequence[RunArm], *, size: int, repeats: int) -> list[Chunk]:
 
 
 def _chunk_calls(endpoint: Endpoint | None) -> int:
+    """As many as the endpoint's pace allows in that time: its limits, and how long it took for a call so far."""
     if endpoint is None:
         return int(setting("CHUNK_MAX_CALLS"))
-    calls = int(setting("CHUNK_DEFAULT_CALLS"))
-    if endpoint.requests_per_minute is not None:
-        calls = min(calls, endpoint.requests_per_minute // 3)
-    return max(20, min(calls, int(setting("CHUNK_MAX_CALLS"))))
+    seen = EndpointPace.objects.filter(endpoint=endpoint).first() or EndpointPace(endpoint=endpoint)
+    per_second = [setting("CHUNK_DEFAULT_CALLS") / CHUNK_SECONDS]
+    if seen.call_seconds:
+        per_second = [endpoint.max_concurrency / seen.call_seconds]
+    if requests := endpoint.requests_per_minute or seen.stated_requests_per_minute:
+        per_second.append(requests / 60)
+    if (tokens := endpoint.tokens_per_minute or seen.stated_tokens_per_minute) and seen.call_tokens:
+        per_second.append(tokens / 60 / seen.call_tokens)
+    return max(20, min(int(CHUNK_SECONDS * min(per_second)), int(setting("CHUNK_MAX_CALLS"))))
 
 
 @transaction.atomic
@@ -232,11 +242,13 @@ def resume_run(*, run: ReplayRun, by: audit.Actor, at: datetime, budget: Decimal
     """Go on with a run that was cancelled, failed, or stopped by its budget.
 
     ``budget`` raises the cap first; without it a plan's budget that was raised meanwhile does. Answers that exist are
-    not paid for again. A run that goes on already (its command was interrupted, say) is left as it is. Raises
-    ``Conflict`` for a run that is finished, ``Refused`` for a cap that the run has already reached.
+    not paid for again. Vendors that are left alone are called again at once. A run that goes on already (its command
+    was interrupted, say) is otherwise left as it is. Raises ``Conflict`` for a run that is finished, ``Refused`` for a
+    cap that the run has already reached.
     """
     plan = run.plan_version.plan
     if budget is None and run.status in (RunStatus.PENDING, RunStatus.RUNNING):
+        _lift_pauses(run, by=by, at=at)
         return
     if budget is None and run.status is RunStatus.STOPPED_BY_BUDGET and plan.budget_currency == run.currency:
         budget = plan.budget_amount if (plan.budget_amount or 0) > run.budget_amount else None
@@ -261,10 +273,26 @@ def resume_run(*, run: ReplayRun, by: audit.Actor, at: datetime, budget: Decimal
     ):
         raise Conflict("the run is not stopped")
     run.arms.update(stopped_outcome="")
-    Chunk.objects.filter(arm__run=run, state=ChunkState.PENDING).update(not_before=None)
+    _lift_pauses(run, by=by, at=at)
     run.comparisons.all().delete()
     run.refresh_from_db()
     _audit(run, "replay_run.resumed", by=by, at=at, data={"budget": f"{run.budget_amount} {run.currency}"})
+
+
+def _lift_pauses(run: ReplayRun, *, by: audit.Actor, at: datetime) -> None:
+    endpoints = Endpoint.objects.select_related("model").filter(pk__in=run.arms.values("endpoint"))
+    if reasons := lift_pauses(endpoints):
+        ReplayRun.objects.filter(pk=run.pk, status=RunStatus.RUNNING).update(status_reason="")
+        run.refresh_from_db()
+        _audit(run, "replay_run.unpaused", by=by, at=at, data={"reasons": [str(reason) for reason in reasons]})
+
+
+@transaction.atomic
+def note_pause(*, run: ReplayRun, reason: PauseReason, until: datetime, at: datetime) -> None:
+    """Tell the owner of what only a person mends; a vendor that is slow or away is back without."""
+    if reason is PauseReason.QUOTA_EXHAUSTED:
+        data = {"reason": str(reason), "next_call_at": until.isoformat()}
+        _audit(run, "replay_run.paused", by=audit.Actor.task("replay"), at=at, data=data)
 
 
 def _has_monthly_cap(run: ReplayRun) -> bool:

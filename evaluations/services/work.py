@@ -3,29 +3,38 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import socket
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from django.utils import timezone
 
 from evaluations.conf import setting
-from evaluations.enums import STOPS_ARM, AttemptState, Outcome, RunStatus
+from evaluations.enums import PAUSES_VENDOR, STOPS_ARM, AttemptState, Outcome, PauseReason, RunStatus
 from evaluations.models import Attempt, Endpoint, ReplayRun, RunArm
 from evaluations.providers.base import EndpointConfig
 from evaluations.providers.credentials import CredentialMissing, read_credential
 from evaluations.providers.egress import Egress
 from evaluations.providers.egress_policy import EgressPolicy
 from evaluations.providers.registry import PROVIDERS
+from evaluations.providers.requests import limit_to_send
 from evaluations.replay.engine import ChunkEnd, RetryRule, Work, run_chunk
-from evaluations.replay.pacing import Pace
+from evaluations.replay.pacing import Learned, Pace
+from evaluations.selectors.queue import paused_endpoints
 from evaluations.services.answers import give_up_on, record_recorded_answers
 from evaluations.services.leases import Claim, claim_chunk, load_work, release
 from evaluations.services.ledger import DatabaseLedger, close_thread_connections
-from evaluations.services.replays import end_run, prices_of, settle_run
+from evaluations.services.pacing import DatabaseMeter, pause_seconds, show_pause
+from evaluations.services.replays import end_run, note_pause, prices_of, settle_run
 
 Stop = Callable[[], bool]
+
+_LOOKED_AT = 20  # requests of a chunk, for the size of the others
+_CHARACTERS_PER_TOKEN = 4
+# By endpoint: the pace that a chunk of this process ended with.
+_learned: dict[int, Learned] = {}
 
 
 def never() -> bool:
@@ -68,6 +77,9 @@ def _call(claim: Claim, stopping: Stop) -> None:
     if hopeless:
         give_up_on(claim, hopeless, now=timezone.now())
         works = [work for work in works if work.failures < setting("MAX_ATTEMPTS")]
+    if claim.probes:
+        # An outage is no sample's fault: the probes take turns.
+        works.sort(key=lambda work: work.failures)
     end = ChunkEnd.DONE
     if works:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
@@ -75,9 +87,11 @@ def _call(claim: Claim, stopping: Stop) -> None:
     release(claim, done=end is ChunkEnd.DONE)
     if end is ChunkEnd.BUDGET:
         end_run(run=claim.run, status=RunStatus.STOPPED_BY_BUDGET, reason="budget", at=timezone.now())
+    elif end is ChunkEnd.PAUSED:
+        _show_pause(claim, endpoint)
     elif end is ChunkEnd.ARM_STOPPED:
         last = (
-            Attempt.objects.filter(arm=claim.arm, state=AttemptState.SETTLED, outcome__in=STOPS_ARM)
+            Attempt.objects.filter(arm=claim.arm, state=AttemptState.SETTLED, outcome__in=STOPS_ARM - PAUSES_VENDOR)
             .order_by("-settled_at")
             .first()
         )
@@ -99,21 +113,35 @@ def _stop_arm(claim: Claim, outcome: Outcome, detail: str) -> None:
     end_run(run=claim.run, status=RunStatus.FAILED, reason=reason, at=timezone.now())
 
 
+def _show_pause(claim: Claim, endpoint: Endpoint) -> None:
+    pause = paused_endpoints(timezone.now()).get(endpoint.pk)
+    if pause is not None and pause.reason is not None and show_pause(claim.run, pause.reason):
+        note_pause(run=claim.run, reason=pause.reason, until=pause.until, at=timezone.now())
+
+
 async def _replay(
     claim: Claim, config: EndpointConfig, endpoint: Endpoint, works: list[Work], stopping: Stop
 ) -> ChunkEnd:
     ledger = DatabaseLedger(claim=claim, endpoint=endpoint, prices=prices_of(claim.arm))
+    pace = Pace(
+        max_concurrency=min(endpoint.max_concurrency, len(works)),
+        requests_limited=endpoint.requests_per_minute is not None,
+        tokens_limited=endpoint.tokens_per_minute is not None,
+        call_tokens=expected_tokens(works, endpoint),
+        probing=claim.probes,
+        probe_seconds=pause_seconds(PauseReason.VENDOR_PAUSED),
+        quota_pause_seconds=pause_seconds(PauseReason.QUOTA_EXHAUSTED),
+    )
+    pace.recall(_learned.get(endpoint.pk))
     async with Egress(EgressPolicy.from_environment(os.environ)) as transport:
-        return await run_chunk(
+        end = await run_chunk(
             works,
             provider=PROVIDERS.get(config.protocol),
             endpoint=config,
             transport=transport,
             ledger=ledger,
-            pace=Pace(
-                max_concurrency=min(endpoint.max_concurrency, len(works)),
-                requests_per_minute=endpoint.requests_per_minute,
-            ),
+            meter=DatabaseMeter(claim=claim, endpoint=endpoint),
+            pace=pace,
             retry=RetryRule(
                 max_attempts=setting("MAX_ATTEMPTS"),
                 rate_limit_patience_seconds=setting("RATE_LIMIT_PATIENCE_SECONDS"),
@@ -124,6 +152,17 @@ async def _replay(
             finalise=close_thread_connections,
             seed=claim.chunk.pk,
         )
+    _learned[endpoint.pk] = pace.learned()
+    return end
+
+
+def expected_tokens(works: Sequence[Work], endpoint: Endpoint) -> float:
+    """Of one call, before any was answered: its size, and all that it may write."""
+    taken = works[:_LOOKED_AT]
+    otherwise = setting("DEFAULT_OUTPUT_LIMIT")
+    most = sum(limit_to_send(work.request.body, endpoint.parameters, otherwise) for work in taken)
+    size = sum(len(json.dumps(work.request.body, ensure_ascii=False)) for work in taken)
+    return max(1.0, (size / _CHARACTERS_PER_TOKEN + most) / max(1, len(taken)))
 
 
 def endpoint_config(endpoint: Endpoint) -> EndpointConfig:

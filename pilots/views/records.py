@@ -18,7 +18,7 @@ def models(request: HttpRequest) -> HttpResponse:
 
 @door("GET")
 def endpoints(request: HttpRequest) -> HttpResponse:
-    rows = catalogue.endpoints()
+    rows = catalogue.endpoints(timezone.now())
     return page(request, "pilots/catalogue/endpoints.html", {"view": "endpoints", "rows": rows}, section="catalogue")
 
 

@@ -14,6 +14,7 @@ import pytest
 from evaluations.enums import Outcome
 from evaluations.providers.base import CompletionRequest, CompletionResult, EndpointConfig
 from evaluations.replay.engine import Answer, ChunkEnd, Intent, RetryRule, Settlement, Work, run_chunk
+from evaluations.replay.meter import Grant, Report
 from evaluations.replay.pacing import Pace
 
 ENDPOINT = EndpointConfig(slug="e", protocol="fake", base_url="http://127.0.0.1", wire_model="m")
@@ -43,8 +44,17 @@ class MemoryLedger:
         self.settlements += settlements
         return answers
 
-    def workers_on_endpoint(self) -> int:
-        return 1
+
+@dataclass
+class LoneMeter:
+    """No other worker, and nothing limits the minute."""
+
+    places: int
+    reports: list[Report] = field(default_factory=list)
+
+    def exchange(self, report: Report) -> Grant:
+        self.reports.append(report)
+        return Grant(places=min(self.places, report.want))
 
 
 @dataclass
@@ -100,6 +110,7 @@ def replay(n: int, vendor: Vendor, ledger: MemoryLedger, *, attempts: int = 0, c
             endpoint=ENDPOINT,
             transport=None,
             ledger=ledger,
+            meter=LoneMeter(concurrency),
             pace=Pace(max_concurrency=concurrency),
             **given,
         )
@@ -180,10 +191,17 @@ def test_a_rate_limit_is_final_only_when_patience_ends() -> None:
     assert [s.result.outcome for s in ledger.settlements if s.final] == [Outcome.RATE_LIMITED]
 
 
-@pytest.mark.parametrize("outcome", [Outcome.AUTH, Outcome.MODEL_GONE, Outcome.QUOTA_EXHAUSTED])
-def test_an_outcome_that_stops_the_arm_costs_at_most_the_calls_in_flight(outcome: Outcome) -> None:
+@pytest.mark.parametrize(
+    ("outcome", "end"),
+    [
+        (Outcome.AUTH, ChunkEnd.ARM_STOPPED),
+        (Outcome.MODEL_GONE, ChunkEnd.ARM_STOPPED),
+        (Outcome.QUOTA_EXHAUSTED, ChunkEnd.PAUSED),
+    ],
+)
+def test_an_outcome_that_ends_the_calls_costs_at_most_those_in_flight(outcome: Outcome, end: ChunkEnd) -> None:
     vendor, ledger = Vendor(outcomes=lambda sample, call: outcome, seconds=0.01), MemoryLedger()
-    assert replay(100, vendor, ledger) is ChunkEnd.ARM_STOPPED
+    assert replay(100, vendor, ledger) is end
     assert sum(vendor.calls.values()) <= 8
     assert [s.final for s in ledger.settlements] == [False] * len(ledger.settlements)
 
