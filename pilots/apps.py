@@ -16,3 +16,4 @@ class PilotsConfig(AppConfig):
         from pilots.services import appending, claims, exports, history_import, lifecycle, schedules  # noqa: F401
 
         tick("pilots.tasks.tick_schedules", name="pilots-schedules")
+        tick("pilots.tasks.tick_exports", name="pilots-exports")

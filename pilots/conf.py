@@ -17,6 +17,8 @@ DEFAULTS: dict[str, Any] = {
     "FORCED_WITHIN_DAYS": 30,
     # A scheduled replay that starts later than this is late.
     "SLOT_LATE_SECONDS": 600,
+    # So long a file that was given out is kept; its record stays for ever. 0: for ever.
+    "EXPORT_DAYS": 90,
     # /healthz is red when due work, or the scheduler, has stood still for so long. With the time that a lost worker's
     # lease takes to run out (LEASE_SECONDS) that is within a minute.
     "STALLED_AFTER_SECONDS": 40,

@@ -139,5 +139,25 @@ class CatchUp(Choice):
 
 
 class Audience(Choice):
+    """Who a file is for, and so what is left out of it."""
+
     FULL = "full", "everything"
     NO_CONTENT = "no-content", "without prompts and answers"
+    VENDOR = "vendor", "one vendor's copy"
+
+
+class FileFormat(Choice):
+    """The ending of a file's name."""
+
+    XLSX = "xlsx", "workbook"
+    CSV = "csv", "CSV, the first sheet"
+    PARQUET = "parquet", "Parquet, the first sheet"
+
+
+class ExportState(Choice):
+    """Where a file that was asked for stands."""
+
+    PENDING = "pending", "waiting"
+    WRITING = "writing", "being written"
+    DONE = "done", "ready"
+    FAILED = "failed", "failed"

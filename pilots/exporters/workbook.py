@@ -8,6 +8,7 @@ carry their values; the same document gives the same bytes.
 from __future__ import annotations
 
 import csv
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import date, datetime, time
@@ -30,6 +31,7 @@ from openpyxl.packaging.core import DocumentProperties
 from openpyxl.styles import Alignment, Border, Font, PatternFill, Side
 from openpyxl.styles.differential import DifferentialStyle
 from openpyxl.worksheet._write_only import WriteOnlyWorksheet
+from openpyxl.worksheet._writer import ALL_TEMP_FILES, WorksheetWriter
 from openpyxl.worksheet.hyperlink import Hyperlink
 from openpyxl.worksheet.page import PageMargins
 from openpyxl.worksheet.properties import PageSetupProperties
@@ -77,7 +79,7 @@ _FONTS = {
 
 def write_xlsx(document: Document, path: Path) -> WrittenFile:
     """Write the whole document; ``ValueError`` for more rows than a sheet holds or a formula without a target."""
-    book = _Book(document)
+    book = _Book(document, path.parent)
     try:
         return book.save(path)
     except BaseException:
@@ -106,9 +108,19 @@ def _written(path: Path, sheets: Mapping[str, int]) -> WrittenFile:
 class _Page(WriteOnlyWorksheet):
     """A page that takes finished cells: the library's own conversion costs more than writing them."""
 
-    def __init__(self, book: Workbook, title: str) -> None:
+    def __init__(self, book: Workbook, title: str, folder: Path) -> None:
         super().__init__(book, title)
+        self.folder = folder
         self.reused = WriteOnlyCell(self)
+
+    def _get_writer(self) -> None:
+        """Its rows wait beside the file that they are for: whoever cleans up after a killed process finds them."""
+        if self._writer is None:
+            with tempfile.NamedTemporaryFile(dir=self.folder, prefix="page-", suffix=".xml", delete=False) as waiting:
+                ALL_TEMP_FILES.append(waiting.name)  # the library's own list, which it checks when it is done
+            writer = WorksheetWriter(self, waiting.name)
+            self._writer: Any = writer
+            writer.write_top()
 
     def _values_to_row(self, values: Iterable[Any], row_idx: int) -> Iterator[Any]:
         for at, cell in enumerate(values, 1):
@@ -122,8 +134,8 @@ class _Page(WriteOnlyWorksheet):
 class _Book:
     """One document on its way into a file: pages are created in reading order and filled in order of need."""
 
-    def __init__(self, document: Document) -> None:
-        self.document = document
+    def __init__(self, document: Document, folder: Path) -> None:
+        self.document, self.folder = document, folder
         self.book: Any = Workbook(write_only=True)  # Any: pages enter by a door that the stubs leave out
         self.places: dict[str, Place] = {}
         self.results: dict[str, dict[str, Any]] = {}  # part of the archive to formula cells and their values
@@ -188,7 +200,7 @@ class _Book:
     # Pages of rows
 
     def _page(self, title: str) -> _Page:
-        page = _Page(self.book, title)
+        page = _Page(self.book, title, self.folder)
         self.book._add_sheet(page)
         return page
 

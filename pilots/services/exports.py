@@ -1,38 +1,78 @@
-"""Giving out files. Public surface: ``write_export``."""
+"""Asking for files. Public surface: ``ask_for_export``, ``retry_export``, ``write_export``.
+
+A file that is asked for is a row first, which a worker writes (``services/export_jobs.py``); a command writes its own
+at once.
+"""
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from django.db import transaction
-from django.db.models import QuerySet
 
-from evaluations.conf import data_dir
-from evaluations.enums import AuditSource
-from evaluations.faults import reached
-from evaluations.models import Team
-from evaluations.plugins import PluginError
 from evaluations.services.audit import Actor, record, register_actions
-from evaluations.services.errors import Refused
-from pilots.enums import Audience
-from pilots.exporters.base import Document, ExportRequest, WrittenFile
-from pilots.exporters.registry import EXPORTERS
-from pilots.exporters.texts import file_name
-from pilots.exporters.workbook import write_csv, write_xlsx
-from pilots.models import ExportFile, Pilot
-from pilots.selectors.access import PilotAccess
-from pilots.selectors.filters import ReportFilters
+from evaluations.services.errors import Conflict, Refused
+from pilots.enums import Audience, ExportState, FileFormat
+from pilots.models import ExportFile
+from pilots.services.export_files import deliver, exports_folder, wish_of, written_file
+from pilots.tasks import hint_to_write
 
-register_actions({"export.written": "wrote export"})
+register_actions(
+    {
+        "export.asked": "asked for export",
+        "export.retried": "asked again for export",
+        "export.written": "wrote export",
+        "export.failed": "could not write export",
+        "export.removed": "removed the old file of export",
+    }
+)
+_OPEN = (ExportState.PENDING, ExportState.WRITING)
 
-# Commands and background tasks act for the site; a person acts for themselves, through whichever door.
-_FOR_THE_SITE = (AuditSource.COMMAND, AuditSource.TASK)
-_MARK = 12  # letters of the digest that tell two files of one name apart
+
+@transaction.atomic
+def ask_for_export(
+    *,
+    key: str,
+    filters: Mapping[str, Any],
+    by: Actor,
+    at: datetime,
+    audience: str = Audience.FULL,
+    format: FileFormat = FileFormat.XLSX,
+) -> ExportFile:
+    """Have a worker write one export as seen by ``by``, with ``at`` as its present.
+
+    A wish that the same person has open already is that same export. Raises ``Refused`` for an unknown key or
+    audience, unreadable filters, and a format that this site cannot write.
+    """
+    wish = wish_of(key=key, filters=filters, audience=audience, format=format, by=by, at=at)
+    wanted: dict[str, Any] = {
+        "key": wish.exporter.key,
+        "filters": wish.stored_filters,
+        "format": format,
+        "source": by.source,
+    }
+    wanted |= {"audience": wish.audience, "vendor": wish.vendor, "written_by": by.user}
+    export = ExportFile.objects.filter(state__in=_OPEN, **wanted).first()
+    if export is None:
+        export = ExportFile.objects.create(asked_at=at, **wanted)
+        _note(export, "export.asked", by=by, at=at)
+    transaction.on_commit(hint_to_write)
+    return export
+
+
+@transaction.atomic
+def retry_export(*, export: ExportFile, by: Actor, at: datetime) -> ExportFile:
+    """Have an export that failed written after all, with ``at`` as its present. Raises ``Conflict`` for any other."""
+    anew = {"state": ExportState.PENDING, "reason": "", "attempts": 0, "asked_at": at}
+    if not ExportFile.objects.filter(pk=export.pk, state=ExportState.FAILED).update(**anew):
+        raise Conflict("it did not fail, or somebody has asked for it again already")
+    export.refresh_from_db()
+    _note(export, "export.retried", by=by, at=at)
+    transaction.on_commit(hint_to_write)
+    return export
 
 
 def write_export(
@@ -41,106 +81,41 @@ def write_export(
     filters: Mapping[str, Any],
     by: Actor,
     at: datetime,
-    audience: Audience = Audience.FULL,
+    audience: str = Audience.FULL,
     output: Path | None = None,
 ) -> ExportFile:
-    """Write one export as seen by ``by``, and record who was given what.
+    """Write one export as seen by ``by`` here and now, and record who was given what.
 
     A person gets the pilots of their teams, and content only where they may read it. The file goes to ``output``
-    (``.xlsx``, or ``.csv`` for its first sheet), by default below ``exports`` in the data directory, in a folder named
-    by its digest: nobody's file is replaced by another's. It appears whole or not at all. Raises ``Refused`` for an
-    unknown key, bad filters, an unusable output, and more rows than a sheet holds.
+    (its ending decides the format), by default below ``exports`` in the data directory, in a folder named by its
+    digest: nobody's file is replaced by another's. It appears whole or not at all. Raises ``Refused`` for an unknown
+    key or audience, bad filters, an unusable output, and more rows than a sheet holds.
     """
-    try:
-        exporter = EXPORTERS.get(key)
-    except PluginError as error:
-        raise Refused(str(error), field="key") from None
-    suffix = _suffix(output)
-    asked = ReportFilters.parse(filters, now=at)
-    pilots, access = _visible(by)
-    document = exporter.build(
-        ExportRequest(
-            filters=asked,
-            pilots=pilots,
-            audience=audience,
-            who=by.name,
-            at=at,
-            may_read_content=lambda pilot: access is None or access.may_read_content_of(pilot),
-        )
+    wish = wish_of(key=key, filters=filters, audience=audience, format=_format(output), by=by, at=at)
+    to = None if output is None else output.absolute()
+    export = ExportFile(
+        key=wish.exporter.key,
+        filters=wish.stored_filters,
+        audience=wish.audience,
+        vendor=wish.vendor,
+        format=wish.format,
+        asked_at=at,
+        source=by.source,
+        written_by=by.user,
     )
-    folder = data_dir() / "exports" if output is None else output.absolute().parent
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(prefix=".writing-", suffix=suffix, dir=folder)
-    except OSError as error:
-        raise Refused(f"cannot write to {folder}: {error.strerror}", field="output") from None
-    os.close(descriptor)
-    temporary = Path(name)
-    try:
-        written = _write(document, temporary)
-        path = _place(output, folder, document, written)
-        with transaction.atomic():
-            export = ExportFile.objects.create(
-                key=exporter.key,
-                filters=asked.to_document(),
-                audience=Audience(document.cover.audience),
-                file_name=path.name,
-                path=str(path),
-                sheets=dict(written.sheets),
-                sha256=written.sha256,
-                written_at=at,
-                written_by=by.user,
-            )
-            record(
-                by=by,
-                at=at,
-                action="export.written",
-                object_type="export",
-                object_id=export.pk,
-                object_label=path.name,
-                team=_only_team(asked.apply(pilots)),
-                data={"key": export.key, "version": exporter.version, "filters": export.filters}
-                | {"audience": str(export.audience), "sha256": export.sha256},
-            )
-            path.parent.mkdir(exist_ok=True)
-            reached("before_export")
-            os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return export
+    with written_file(wish, folder=exports_folder() if to is None else to.parent) as made, transaction.atomic():
+        return deliver(made, export, to=to, at=at)
 
 
-def _suffix(output: Path | None) -> str:
-    suffix = ".xlsx" if output is None else output.suffix.lower()
-    if suffix not in (".xlsx", ".csv"):
-        raise Refused(f"{output}: the name must end in .xlsx or .csv", field="output")
-    return suffix
+def _format(output: Path | None) -> FileFormat:
+    if output is None:
+        return FileFormat.XLSX
+    ending = output.suffix.lower()[1:]
+    if ending not in FileFormat._value2member_map_:
+        raise Refused(f"{output}: the name must end in .xlsx, .csv or .parquet", field="output")
+    return FileFormat(ending)
 
 
-def _visible(by: Actor) -> tuple[QuerySet[Pilot], PilotAccess | None]:
-    """What ``by`` may see; no access object = everything."""
-    if by.user is not None:
-        access = PilotAccess(by.user)
-        return access.pilots(), access
-    if by.source in _FOR_THE_SITE:
-        return Pilot.objects.all(), None
-    raise Refused("an export is written for a person, a command or a task")
-
-
-def _write(document: Document, path: Path) -> WrittenFile:
-    try:
-        return write_csv(document.sheets[0], path) if path.suffix == ".csv" else write_xlsx(document, path)
-    except ValueError as error:
-        raise Refused(str(error)) from error
-
-
-def _place(output: Path | None, folder: Path, document: Document, written: WrittenFile) -> Path:
-    if output is not None:
-        return output.absolute()
-    return folder / written.sha256[:_MARK] / file_name(document.file_stem, "xlsx")
-
-
-def _only_team(pilots: QuerySet[Pilot]) -> Team | None:
-    """The team that all of it is about, if it is one."""
-    teams = list(Team.objects.filter(workloads__pilots__in=pilots.values("pk")).distinct()[:2])
-    return teams[0] if len(teams) == 1 else None
+def _note(export: ExportFile, action: str, *, by: Actor, at: datetime) -> None:
+    data = {"key": export.key, "filters": export.filters, "audience": export.for_whom, "format": str(export.format)}
+    record(by=by, at=at, action=action, object_type="export", object_id=export.pk, object_label=export.key, data=data)

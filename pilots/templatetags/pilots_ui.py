@@ -11,7 +11,7 @@ from django.utils.text import slugify
 
 from evaluations.enums import Decision, RunStatus, Verdict
 from pilots import charts
-from pilots.enums import EventKind, PilotStatus, SpellStatus
+from pilots.enums import EventKind, ExportState, PilotStatus, SpellStatus
 from pilots.exporters.registry import EXPORTERS
 from pilots.exporters.words import DEFINITIONS
 from pilots.selectors.evidence import CriterionRow
@@ -67,6 +67,11 @@ RUN_TONES = {
     RunStatus.STOPPED_BY_BUDGET: "caution",
     RunStatus.CANCELLED: "unknown",
     RunStatus.FAILED: "bad",
+}
+EXPORT_TONES = {
+    ExportState.PENDING: "unknown",
+    ExportState.DONE: "good",
+    ExportState.FAILED: "bad",
 }
 RUN_REASONS = {
     "storage": "storage was unavailable",
@@ -183,6 +188,11 @@ def spell_bar(row: SpellRow, longest: int) -> dict[str, Any]:
 @register.simple_tag
 def bar_length(value: float, largest: float, width: float) -> str:
     return f"{charts.bar_length(value, largest, width):.1f}"
+
+
+@register.inclusion_tag("pilots/_chip.html")
+def export_chip(state: ExportState) -> dict[str, str]:
+    return {"tone": EXPORT_TONES.get(state, ""), "word": state.label.capitalize()}
 
 
 @register.inclusion_tag("pilots/exports/_button.html", takes_context=True)

@@ -54,8 +54,8 @@ def test_by_default_it_writes_below_the_data_directory(data_dir) -> None:
         (["pilot"], "pilot: name one pilot\n"),
         (["pilot", "--pilot", "nobody"], "pilot: no pilot 'nobody' with these filters\n"),
         (["portfolio", "--days", "soon"], "days: 'soon' is not a whole number of at least 0\n"),
-        (["portfolio", "--audience", "all"], "--audience: 'all' is not one of full, no-content\n"),
-        (["portfolio", "--output", "a.txt"], "output: a.txt: the name must end in .xlsx or .csv\n"),
+        (["portfolio", "--audience", "all"], "audience: 'all' is not one of full, no-content, vendor:SLUG\n"),
+        (["portfolio", "--output", "a.txt"], "output: a.txt: the name must end in .xlsx, .csv or .parquet\n"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(data_dir, arguments, said) -> None:

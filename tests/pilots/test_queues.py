@@ -53,7 +53,11 @@ def test_a_replay_is_hinted_at_on_replay_and_settled_on_scoring(sent: Sent) -> N
 @pytest.mark.django_db(transaction=True)
 def test_the_scheduler_ticks_on_default_and_its_sending_is_its_sign_of_life(sent: Sent) -> None:
     entries = {name: entry for name, entry in current_app.conf.beat_schedule.items() if name.startswith("pilots-")}
-    ticks = {"pilots-sweep": "evaluations.tasks.sweep", "pilots-schedules": "pilots.tasks.tick_schedules"}
+    ticks = {
+        "pilots-exports": "pilots.tasks.tick_exports",
+        "pilots-schedules": "pilots.tasks.tick_schedules",
+        "pilots-sweep": "evaluations.tasks.sweep",
+    }
     assert {name: (entry["task"], entry["schedule"].seconds) for name, entry in entries.items()} == {
         name: (task, 5.0) for name, task in ticks.items()
     }

@@ -22,7 +22,13 @@ from tests.repository.wheels import build_wheel, unpack
 ROOT = Path(__file__).resolve().parents[2]
 HOST = Path(__file__).resolve().parent / "host"
 HTMX = "pilots/static/pilots/vendor/htmx-2.min.js"
-WORK = {"evaluations.tasks.work_on_run", "evaluations.tasks.sweep", "pilots.tasks.tick_schedules"}
+WORK = {
+    "evaluations.tasks.sweep",
+    "evaluations.tasks.work_on_run",
+    "pilots.tasks.tick_exports",
+    "pilots.tasks.tick_schedules",
+    "pilots.tasks.write_export_file",
+}
 
 
 @dataclass(frozen=True)
@@ -125,7 +131,8 @@ def test_a_bare_host_runs_on_the_wheel_alone(proofs: dict[str, Proof]) -> None:
     """``check``, ``migrate``, ``makemigrations --check``, ``collectstatic``, ``apply`` and ``export`` went well."""
     bare = proofs["bare"]
     assert bare.seen["packages"] == [str(bare.host.folder / "installed" / name) for name in ("evaluations", "pilots")]
-    assert len(list((bare.host.data / "var" / "exports").rglob("*.xlsx"))) == 1
+    # One by the command, and by the worker the one that was asked for on a page.
+    assert len(list((bare.host.data / "var" / "exports").rglob("*.xlsx"))) == 2
 
 
 def test_every_page_answers_under_the_prefix(proofs: dict[str, Proof]) -> None:
@@ -146,14 +153,17 @@ def test_every_address_on_the_pages_is_ours_or_an_asset_that_is_there(proofs: di
 
 def test_without_a_celery_app_of_its_own_a_host_gets_ours_and_a_broker_of_files(proofs: dict[str, Proof]) -> None:
     seen = proofs["bare"].seen
-    assert (seen["celery"], seen["schedule"]) == ("evaluations", ["pilots-schedules", "pilots-sweep"])
-    assert seen["queued"] == ["replay"]
+    assert (seen["celery"], seen["schedule"]) == ("evaluations", ["pilots-exports", "pilots-schedules", "pilots-sweep"])
+    assert seen["queued"] == ["export", "replay"]
 
 
 def test_with_a_celery_app_of_its_own_a_host_keeps_it_as_it_was(proofs: dict[str, Proof]) -> None:
     seen = proofs["with celery"].seen
-    assert (seen["celery"], seen["schedule"]) == ("hostcelery", ["nightly", "pilots-schedules", "pilots-sweep"])
-    assert seen["queued"] == ["replay"]
+    assert (seen["celery"], seen["schedule"]) == (
+        "hostcelery",
+        ["nightly", "pilots-exports", "pilots-schedules", "pilots-sweep"],
+    )
+    assert seen["queued"] == ["export", "replay"]
     assert {name for name, late in seen["late"].items() if not late} == {"hostcelery.of_the_host"}
 
 

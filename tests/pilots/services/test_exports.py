@@ -15,7 +15,7 @@ from evaluations.services.audit import Actor
 from evaluations.services.errors import Refused
 from pilots.enums import Audience
 from pilots.models import ExportFile
-from pilots.services import exports
+from pilots.services import export_files
 from pilots.services.exports import write_export
 from tests import factories as make
 from tests.pilots.exporters.books import everything_in, table
@@ -26,6 +26,11 @@ BY = Actor.command("test")
 
 def given(**changes):
     return {"key": "portfolio", "filters": {}, "by": BY, "at": make.NOW, **changes}
+
+
+def left_in(folder: Path) -> list[Path]:
+    """Files, and folders where one was being written."""
+    return [path for path in folder.rglob("*") if path.is_file() or path.name.startswith(".")]
 
 
 def test_it_writes_the_file_and_records_who_was_given_what(data_dir) -> None:
@@ -56,6 +61,9 @@ def test_it_writes_the_file_and_records_who_was_given_what(data_dir) -> None:
     [
         ({"key": "nonsense"}, "key"),
         ({"filters": {"as-of": "yesterday"}}, "as_of"),
+        ({"audience": "everybody"}, "audience"),
+        ({"audience": "vendor"}, "audience"),
+        ({"audience": "vendor:nobody"}, "audience"),
         ({"output": Path("portfolio.pdf")}, "output"),
         ({"output": Path(__file__) / "x.xlsx"}, "output"),
         ({"by": make.actor(source=AuditSource.WEB)}, ""),
@@ -66,18 +74,18 @@ def test_it_refuses_and_leaves_nothing(data_dir, changes, field) -> None:
         write_export(**given(**changes))
     assert refusal.value.field == field
     assert not ExportFile.objects.exists()
-    assert [path for path in data_dir.rglob("*") if path.is_file()] == []
+    assert left_in(data_dir) == []
 
 
 def test_without_its_audit_row_there_is_no_file(data_dir, monkeypatch) -> None:
     def broken(**given):
         raise DatabaseError("no audit today")
 
-    monkeypatch.setattr(exports, "record", broken)
+    monkeypatch.setattr(export_files, "record", broken)
     with pytest.raises(DatabaseError):
         write_export(**given())
     assert not ExportFile.objects.exists()
-    assert [path for path in data_dir.rglob("*") if path.is_file()] == []
+    assert left_in(data_dir) == []
 
 
 def test_a_person_gets_the_pilots_of_their_teams(data_dir) -> None:
@@ -118,4 +126,4 @@ def test_more_rows_than_a_sheet_holds_are_refused(data_dir, monkeypatch) -> None
         make.pilot()
     with pytest.raises(Refused, match="export it as CSV"):
         write_export(**given())
-    assert [path for path in data_dir.rglob("*") if path.is_file()] == []
+    assert left_in(data_dir) == []

@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from evaluations.models import Price, Team
+from pilots.services.export_jobs import write_due_export
 from pilots.services.lifecycle import record_cutover, record_follow_up
 from tests import factories as make
 from tests.pilots.views.people import evaluated_pilot, planned_pilot, session
@@ -33,7 +34,8 @@ def test_lists_of_pilots(name: str) -> None:
     for rows in (1, 2):
         for _ in range(rows):
             make.rolled_back_pilot(workload=make.workload("", "support"))
-            client.post(reverse("pilots:write-export"), {"key": "portfolio"})
+            client.post(reverse("pilots:write-export"), {"key": "portfolio", "candidate": make.name("x")})
+            write_due_export(clock=timezone.now)
         counts.append(_queries(client, address))
     assert counts[0] == counts[1]
 

@@ -42,6 +42,7 @@ pages["pilot"] = client.get(reverse("pilots:pilot", args=["triage-to-mai"]))
 html = "\n".join(page.content.decode() for page in pages.values() if not page.streaming)
 addresses = sorted(set(re.findall(r'(?:src|href|action|hx-get|hx-post)="([^"#?]+)', html)))
 
+client.post(reverse("pilots:write-export"), {"key": "portfolio"})
 hint(1, chunks=1)
 queue = Path(current_app.conf.broker_transport_options["data_folder_out"])
 json.dump(
@@ -52,7 +53,7 @@ json.dump(
         "assets": [address for address in addresses if address.startswith(settings.STATIC_URL)],
         "addresses": [address for address in addresses if not address.startswith(settings.STATIC_URL)],
         "celery": current_app.main,
-        "queued": [message.name.split(".")[-2] for message in queue.glob("*.msg")],
+        "queued": sorted(message.name.split(".")[-2] for message in queue.glob("*.msg")),
         "schedule": sorted(current_app.conf.beat_schedule),
         "late": {name: task.acks_late for name, task in current_app.tasks.items() if not name.startswith("celery.")},
     },
