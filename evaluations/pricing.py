@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime
 from decimal import ROUND_UP, Decimal
 from typing import Any
 
@@ -127,23 +127,22 @@ _OF_INPUT = frozenset(AMOUNTS) - _OF_OUTPUT
 
 
 def price_in_force(
-    rows: Iterable[PriceRow], *, on: date | datetime, input_tokens: int = 0, service_tier: str = ""
+    rows: Iterable[PriceRow], *, at: datetime, input_tokens: int = 0, service_tier: str = ""
 ) -> PriceRow | None:
-    """The row that applies to a call at ``on`` with ``input_tokens``; ``None`` if nothing was in force yet.
+    """The row that applies to a call sent ``at`` with ``input_tokens``; ``None`` if nothing was in force yet.
 
     A contract price beats a list price beats a third-party figure; of one kind the newest that has begun; of that day
-    the one of the call's hour, and the highest tier that its input passes. A day alone stands for its first hour.
+    the one of the call's hour, and the highest tier that its input passes.
     """
-    instant = on if isinstance(on, datetime) else datetime.combine(on, time(), UTC)
     of_tier = [row for row in rows if row.service_tier == service_tier]
-    begun = _begun(of_tier, on=instant.astimezone(UTC).date(), input_tokens=input_tokens)
-    holding = [row for row in begun if row.holds_at(instant)]
+    begun = _begun(of_tier, on=at.astimezone(UTC).date(), input_tokens=input_tokens)
+    holding = [row for row in begun if row.holds_at(at)]
     return max(holding, key=lambda row: (row.hours != "", row.above_input_tokens or 0), default=None)
 
 
 def price_of(rows: Iterable[PriceRow], usage: Usage, *, at: datetime) -> PriceRow | None:
     """The row that a call sent ``at`` falls under, by the tokens that it used and the tier in which it was served."""
-    return price_in_force(rows, on=at, input_tokens=total_input(usage) or 0, service_tier=usage.service_tier)
+    return price_in_force(rows, at=at, input_tokens=total_input(usage) or 0, service_tier=usage.service_tier)
 
 
 def _begun(rows: Iterable[PriceRow], *, on: date, input_tokens: int) -> list[PriceRow]:

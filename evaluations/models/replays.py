@@ -149,7 +149,7 @@ class Completion(models.Model):
     output_total_tokens = models.PositiveBigIntegerField(null=True)
     output_visible_tokens = models.PositiveBigIntegerField(null=True)
     reasoning_tokens = models.PositiveBigIntegerField(null=True)
-    cost_amount = ExactDecimalField(null=True)  # of all its attempts; None: unknown
+    cost_amount = ExactDecimalField(null=True)  # of its attempts but those whose result was lost; None: unknown
     finished_at = models.DateTimeField()
 
     class Meta:

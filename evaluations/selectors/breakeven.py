@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import datetime
 
 from evaluations.breakeven import BreakEven, PriceOfInput, Sides, break_even_price
 from evaluations.enums import ArmRole
@@ -27,11 +27,11 @@ class ArmPrices:
         return role in self.rows and self.rows[role].disclosed
 
 
-def arm_prices(run: ReplayRun, *, on: date) -> ArmPrices:
-    """The prices that ``run`` was created with, as in force on ``on`` for a call of the lowest tier."""
+def arm_prices(run: ReplayRun, *, at: datetime) -> ArmPrices:
+    """The prices that ``run`` was created with, as in force at ``at`` for a call of the lowest tier."""
     rows = {}
     for arm in run.arms.all():
-        price = price_in_force([PriceRow.from_json(row) for row in arm.prices], on=on)
+        price = price_in_force([PriceRow.from_json(row) for row in arm.prices], at=at)
         if price is not None:
             rows[arm.role] = price
     return ArmPrices(run.currency, rows)

@@ -49,7 +49,7 @@ class RawAnswer:
     output_total_tokens: int | None
     output_visible_tokens: int | None
     reasoning_tokens: int | None
-    cost: Decimal | None  # of all its attempts
+    cost: Decimal | None  # of its attempts but those whose result was lost
     finished_at: datetime
     scores: Mapping[str, float | None]  # None: unscored
     content: AnswerContent | None  # None: not asked for

@@ -14,7 +14,7 @@ from django.db import transaction
 
 from evaluations.enums import Outcome
 from evaluations.models import Completion, CompletionContent, RunArm, Sample, SampleSetMember
-from evaluations.pricing import PriceRow, cost_of, input_at_full_price, price_in_force, total_input
+from evaluations.pricing import PriceRow, cost_of, input_at_full_price, price_of
 from evaluations.providers.base import CompletionRequest, CompletionResult
 from evaluations.providers.recorded import result_from_recording
 from evaluations.replay.engine import Work
@@ -51,7 +51,7 @@ COMPLETION_COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class FinalAnswer:
-    """The arm's answer to one sample and repeat. ``cost`` is of all its attempts; None = unknown."""
+    """The arm's answer to one sample and repeat. ``cost`` is of its attempts but lost ones; None = unknown."""
 
     work: Work
     result: CompletionResult
@@ -175,8 +175,7 @@ def _recorded(
         finish_reason=recorded.finish_reason or None,
         model=recorded.model_name or None,
     )
-    day = (sample.occurred_at or now).date()
-    price = price_in_force(prices, on=day, input_tokens=total_input(result.usage) or 0)
+    price = price_of(prices, result.usage, at=sample.occurred_at or now)
     return FinalAnswer(work, result, attempts=0, cost=cost_of(result.usage, price))
 
 

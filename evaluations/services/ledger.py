@@ -19,15 +19,15 @@ from django.utils import timezone
 from evaluations.conf import setting
 from evaluations.enums import AttemptPurpose, AttemptState, CostState, Outcome, Purpose, RunStatus
 from evaluations.faults import reached
-from evaluations.models import Attempt, Completion, DataAgreement, Endpoint, RunArm, Team
-from evaluations.pricing import PriceRow, cost_of_call, price_in_force, reservation, total_input
+from evaluations.models import Attempt, Completion, DataAgreement, Endpoint, ReplayRun, RunArm, Team
+from evaluations.pricing import PriceRow, cost_of_call, price_of, reservation
 from evaluations.providers.base import CompletionResult
 from evaluations.providers.requests import limit_to_send
 from evaluations.replay.engine import Answer, Intent, Settlement
+from evaluations.selectors.consent import Consent, consent_of
 from evaluations.services.answers import FinalAnswer, storable, write_completions
 from evaluations.services.budget import Bill, book, may_fit_later, unreserve
 from evaluations.services.bulk import insert_rows, update_rows
-from evaluations.services.consent import Consent, consent_of
 from evaluations.services.leases import Claim, Held, hold, renew
 from evaluations.services.tallies import tally
 
@@ -194,6 +194,7 @@ class DatabaseLedger:
             for intent in intents
             if intent.work.sample_id not in answered
         ]
+        ReplayRun.objects.filter(pk=self.claim.run.pk, status_reason="").update(status_reason=Outcome.NOT_PERMITTED)
         return write_completions(self.claim.arm, answers, finished_at=now)
 
     def _withdraw(self, intents: Sequence[Intent], *, now: datetime) -> None:
@@ -237,7 +238,7 @@ class DatabaseLedger:
         for settlement in settlements:
             result, intent = settlement.result, settlement.intent
             call = self._open[_key(intent)]
-            price = price_in_force(self.prices, on=call.sent_at.date(), input_tokens=total_input(result.usage) or 0)
+            price = price_of(self.prices, result.usage, at=call.sent_at)
             cost = cost_of_call(result, price)
             kept = Decimal(0)
             if cost is None:
@@ -316,12 +317,16 @@ _SETTLED_COLUMNS = (
 
 
 def _earlier_costs(arm: RunArm, intents: Sequence[Intent]) -> dict[tuple[int, int], Decimal | None]:
-    """What earlier attempts on the same samples cost together; None where one of them is unknown."""
+    """What earlier attempts on the same samples cost together; None where one of them is unknown.
+
+    Calls whose result was lost with our own worker are no cost of the answer: the cap goes on counting them.
+    """
     if not intents:
         return {}
     numbers = {(intent.work.sample_id, intent.work.repeat): intent.number for intent in intents}
     totals: dict[tuple[int, int], Decimal | None] = {}
-    earlier = Attempt.objects.filter(arm=arm, sample_id__in=[sample_id for sample_id, _ in numbers])
+    ended = Attempt.objects.filter(arm=arm).exclude(state=AttemptState.ABANDONED)
+    earlier = ended.filter(sample_id__in=[sample_id for sample_id, _ in numbers])
     for sample_id, repeat, number, amount in earlier.values_list("sample_id", "repeat", "number", "cost_amount"):
         key = (sample_id or 0, repeat)
         if number < numbers.get(key, 0):

@@ -122,6 +122,6 @@ def _price(endpoint: Endpoint, at: datetime) -> PriceRow | None:
     """What a small call costs today: in US dollars where such a price is known."""
     currencies = set(Price.objects.filter(model=endpoint.model).values_list("currency", flat=True))
     for currency in sorted(currencies, key=lambda code: (code != "USD", code)):
-        if (price := price_in_force(prices_for(endpoint.model, endpoint, currency), on=at)) is not None:
+        if (price := price_in_force(prices_for(endpoint.model, endpoint, currency), at=at)) is not None:
             return price
     return None

@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F, QuerySet
+from django.db.models import F
 
 from evaluations.conf import setting
 from evaluations.enums import ArmRole, ChunkState, Looks, Outcome, PauseReason, RunStatus, RunTrigger
@@ -30,15 +30,17 @@ from evaluations.models import (
     ReplayRun,
     RunArm,
     SampleSet,
-    SampleSetMember,
 )
 from evaluations.pricing import PriceRow, price_in_force
 from evaluations.providers.recorded import RECORDED_VERSION
 from evaluations.providers.registry import PROVIDERS
+from evaluations.providers.usage import tier_of
 from evaluations.selectors.breakeven import arm_prices
 from evaluations.selectors.comparisons import percentiles_read, read_plan
+from evaluations.selectors.consent import called_arms, refusals
 from evaluations.selectors.evidence import ENDED, evidence_for
 from evaluations.selectors.prices import prices_for
+from evaluations.selectors.unreplayed import unreplayed
 from evaluations.services import audit
 from evaluations.services.errors import Conflict, Refused
 from evaluations.services.pacing import lift_pauses
@@ -65,8 +67,8 @@ def create_run(
 
     ``sample_set`` defaults to the workload's newest; ``take`` replays that many of it which this plan has not replayed.
     ``budget`` (the plan's currency) defaults to the plan's. Nothing left to take: a finished run without a call, reason
-    ``no_new_samples``. Raises ``Refused`` for an unfrozen plan, no samples, an arm whose spending nothing limits, or a
-    budget in another currency than the team's monthly cap.
+    ``no_new_samples``. Raises ``Refused`` for an unfrozen plan, no samples, an arm whose spending nothing limits, a
+    budget in another currency than the team's monthly cap, or a data agreement that permits no call at all.
     """
     version = plan.versions.order_by("-number").first()
     if version is None:
@@ -90,6 +92,9 @@ def create_run(
         sample_set = _taken(plan, sample_set, take, by=by, at=at)
     arms = _arms(plan, at=at)
     size = 0 if sample_set is None else sample_set.size
+    refused = refusals(plan, at=at)
+    if size and len(refused) == len(called_arms(plan)):
+        raise Refused(f"no sample may be sent: {', '.join(dict.fromkeys(refused.values()))}", field="data_agreement")
     run = ReplayRun.objects.create(
         plan_version=version,
         sample_set=sample_set,
@@ -140,17 +145,12 @@ def newest_set(plan: Plan, sample_set: SampleSet | None = None) -> SampleSet:
 
 def has_new_samples(plan: Plan, sample_set: SampleSet | None = None) -> bool:
     """Whether ``take`` would find any. Raises ``Refused`` as ``newest_set`` does."""
-    return _not_replayed(plan, newest_set(plan, sample_set)).exists()
-
-
-def _not_replayed(plan: Plan, sample_set: SampleSet) -> QuerySet[SampleSetMember]:
-    replayed = Completion.objects.filter(arm__run__plan_version__plan=plan).values("sample_id")
-    return SampleSetMember.objects.filter(sample_set=sample_set).exclude(sample_id__in=replayed)
+    return unreplayed(plan, newest_set(plan, sample_set)).exists()
 
 
 def _taken(plan: Plan, sample_set: SampleSet, take: int, *, by: audit.Actor, at: datetime) -> SampleSet | None:
     """A set of the first ``take`` members that this plan has not replayed, in the set's own order."""
-    members = _not_replayed(plan, sample_set)
+    members = unreplayed(plan, sample_set)
     sample_ids = list(members.order_by("position").values_list("sample_id", flat=True)[:take])
     if not sample_ids:
         return None
@@ -180,10 +180,12 @@ def _arm(
 ) -> RunArm:
     prices = prices_for(model=model, endpoint=endpoint, currency=plan.budget_currency)
     if endpoint is not None and plan.assume_per_mtok is None and plan.max_calls is None:
-        price = price_in_force(prices, on=at.date())
-        if price is None or price.input_per_mtok is None or price.output_per_mtok is None:
+        tier = tier_of({**request.get("parameters", {}), **endpoint.parameters}.get("service_tier"))
+        price = price_in_force(prices, at=at, service_tier=tier)
+        if price is None or not price.disclosed:
+            served = f" for service tier {tier}" if tier else ""
             raise Refused(
-                f"{model.slug} has no {plan.budget_currency} price in force: give the budget assume_per_mtok"
+                f"{model.slug} has no {plan.budget_currency} price in force{served}: give the budget assume_per_mtok"
                 " or max_calls",
                 field=f"{role}.endpoint",
             )
@@ -327,7 +329,8 @@ def settle_run(*, run: ReplayRun, at: datetime) -> bool:
     if run.status is RunStatus.RUNNING and is_complete(run):
         # Scores first: the run is finished only when its evidence can be read.
         score_run(run)
-        end_run(run=run, status=RunStatus.FINISHED, reason="", at=at)
+        refused = Completion.objects.filter(arm__run=run, outcome=Outcome.NOT_PERMITTED).exists()
+        end_run(run=run, status=RunStatus.FINISHED, reason=Outcome.NOT_PERMITTED if refused else "", at=at)
     if run.status in ENDED and not run.decision and is_quiet(run, at=at):
         return conclude_run(run=run, at=at)
     return False
@@ -353,7 +356,7 @@ def _keep_reading(run: ReplayRun, *, at: datetime) -> None:
         decision, reason, samples = look.decision, look.decision_reason, look.evidence_samples
     else:
         evidence = evidence_for(version, at_end_of=run)
-        prices = arm_prices(run, on=run.created_at.date())
+        prices = arm_prices(run, at=run.created_at)
         kept = percentiles_read(version)
         reading = read_plan(version.document, evidence, on=at.date(), prices=prices, kept=kept)
         read = [(c.criterion.metric, c.criterion.role, c.reading.verdict, c.to_document()) for c in reading.comparisons]

@@ -78,6 +78,7 @@ RUN_REASONS = {
     "rate_limited": "waiting for the vendor's rate limit",
     "vendor_paused": "the vendor is paused",
     "no_new_samples": "no new samples",
+    "not_permitted": "samples were not permitted by the data agreement",
 }
 EVENT_TONES = {
     EventKind.CUTOVER: "good",

@@ -72,6 +72,7 @@ def replay(request: HttpRequest, slug: str) -> HttpResponse:
                     at=now,
                     take=wanted["take"],
                     repeats=wanted["repeats"],
+                    budget=wanted["budget"],
                 )
     context = {"form": form, "estimate": estimate, "plan": pilot.plan}
     return _page(request, pilot, "replay", context, status=status)

@@ -27,7 +27,12 @@ from evaluations.providers.base import CompletionResult, Usage
 from evaluations.providers.usage import usage_from_raw
 from tests.shared_data import shared_data
 
-NOON = datetime(2025, 6, 1, 12, tzinfo=UTC)
+
+def noon(year: int, month: int, day: int) -> datetime:
+    return datetime(year, month, day, 12, tzinfo=UTC)
+
+
+NOON = noon(2025, 6, 1)
 
 
 def row(start: str = "2025-01-01", kind: PriceKind = PriceKind.LIST, **amounts) -> PriceRow:
@@ -104,13 +109,13 @@ def test_a_call_is_priced_by_a_row_of_the_tier_in_which_the_vendor_served_it() -
 def test_of_the_rows_of_one_day_the_one_of_the_calls_hour_holds() -> None:
     night, all_day = row(input_per_mtok=Decimal(1), hours="16:30-00:30"), row()
     instants = [datetime(2025, 6, 1, hour, minute, tzinfo=UTC) for hour, minute in ((0, 29), (0, 30), (16, 30))]
-    found = [price_in_force([night, all_day], on=instant) for instant in instants]
+    found = [price_in_force([night, all_day], at=instant) for instant in instants]
     assert found == [night, all_day, night]
     # 18:30 in Berlin is 16:30 UTC, on the same day; 01:30 on the 10th is still the 9th.
     berlin = timezone(timedelta(hours=2))
-    assert price_in_force([night, all_day], on=datetime(2025, 6, 1, 18, 30, tzinfo=berlin)) == night
+    assert price_in_force([night, all_day], at=datetime(2025, 6, 1, 18, 30, tzinfo=berlin)) == night
     later = row("2025-06-10")
-    assert price_in_force([later, all_day], on=datetime(2025, 6, 10, 1, 30, tzinfo=berlin)) == all_day
+    assert price_in_force([later, all_day], at=datetime(2025, 6, 10, 1, 30, tzinfo=berlin)) == all_day
 
 
 def test_a_cost_is_whole_trillionths_and_never_rounded_down() -> None:
@@ -181,21 +186,21 @@ def test_unknown_tokens_or_an_undisclosed_price_give_unknown_and_never_zero(usag
 
 def test_the_newest_price_that_has_begun_is_in_force() -> None:
     rows = [row("2025-06-10", input_per_mtok=Decimal(2)), row("2025-04-16", input_per_mtok=Decimal(10))]
-    assert price_in_force(rows, on=date(2025, 6, 9)) == rows[1]
-    assert price_in_force(rows, on=date(2025, 6, 10)) == rows[0]
-    assert price_in_force(rows, on=date(2025, 4, 15)) is None
+    assert price_in_force(rows, at=noon(2025, 6, 9)) == rows[1]
+    assert price_in_force(rows, at=noon(2025, 6, 10)) == rows[0]
+    assert price_in_force(rows, at=noon(2025, 4, 15)) is None
 
 
 def test_a_contract_price_beats_a_list_price_beats_a_third_party_figure() -> None:
     rows = [row(kind=PriceKind.THIRD_PARTY), row(kind=PriceKind.LIST), row("2024-01-01", kind=PriceKind.CONTRACT)]
-    assert price_in_force(rows, on=date(2025, 6, 1)) == rows[2]
-    assert price_in_force(rows[:2], on=date(2025, 6, 1)) == rows[1]
+    assert price_in_force(rows, at=noon(2025, 6, 1)) == rows[2]
+    assert price_in_force(rows[:2], at=noon(2025, 6, 1)) == rows[1]
 
 
 def test_a_tier_holds_for_the_whole_call_once_its_input_passes_the_start() -> None:
     base, tier = row(), row(input_per_mtok=Decimal(4), above_input_tokens=200_000)
-    assert price_in_force([base, tier], on=date(2025, 6, 1), input_tokens=200_000) == base
-    assert price_in_force([base, tier], on=date(2025, 6, 1), input_tokens=200_001) == tier
+    assert price_in_force([base, tier], at=noon(2025, 6, 1), input_tokens=200_000) == base
+    assert price_in_force([base, tier], at=noon(2025, 6, 1), input_tokens=200_001) == tier
 
 
 @pytest.mark.parametrize(
@@ -211,7 +216,7 @@ def test_dated_prices_of_o3_as_published(on, tokens, expected) -> None:
         row("2025-04-16", input_per_mtok=Decimal(10), output_per_mtok=Decimal(40)),
         row("2025-06-10", input_per_mtok=Decimal(2), output_per_mtok=Decimal(8)),
     ]
-    price = price_in_force(rows, on=date.fromisoformat(on), input_tokens=tokens[0])
+    price = price_in_force(rows, at=datetime.fromisoformat(f"{on}T12:00Z"), input_tokens=tokens[0])
     for usage, amount in (
         (Usage(input_uncached=tokens[0], output_total=0), expected[0]),
         (Usage(input_uncached=0, output_total=tokens[1]), expected[1]),

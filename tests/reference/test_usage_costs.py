@@ -210,7 +210,7 @@ def test_a_price_that_depends_on_the_time_of_day_is_that_of_the_calls_own_hour()
 
     def at(clock: str) -> Decimal | None:
         instant = datetime.fromisoformat(f"2025-08-01T{clock}:00+00:00")
-        return cost_of(Usage(input_uncached=1_000_000, output_total=0), price_in_force(prices, on=instant))
+        return cost_of(Usage(input_uncached=1_000_000, output_total=0), price_in_force(prices, at=instant))
 
     day, night = Decimal("0.55"), Decimal("0.135")
     assert [at(clock) for clock in ("00:29", "00:30", "16:29", "16:30", "23:59")] == [night, day, day, night, night]
@@ -226,7 +226,7 @@ def test_dated_and_tiered_prices_as_published() -> None:
     for case in dated_cases():
         prices = list(rows(listed(case["provider"], case["model"])))
         tokens = case["input_tokens"]
-        price = price_in_force(prices, on=date.fromisoformat(case["date"]), input_tokens=tokens)
+        price = price_in_force(prices, at=datetime.fromisoformat(f"{case['date']}T12:00Z"), input_tokens=tokens)
         assert cost_of(Usage(input_uncached=tokens, output_total=0), price) == Decimal(case["input_usd"])
         only_output = Usage(input_uncached=0, output_total=case["output_tokens"])
         assert cost_of(only_output, price) == Decimal(case["output_usd"])
@@ -241,5 +241,5 @@ def test_dated_and_tiered_prices_as_published() -> None:
 def test_a_tier_of_a_listed_model_holds_for_the_whole_request(input_tokens, expected) -> None:
     """claude-sonnet-4-6 before 2026-03-13: $3, and $6 above 200,000 input tokens."""
     prices = list(rows(listed("anthropic", "claude-sonnet-4-6")))
-    price = price_in_force(prices, on=date(2026, 3, 12), input_tokens=input_tokens)
+    price = price_in_force(prices, at=datetime(2026, 3, 12, tzinfo=UTC), input_tokens=input_tokens)
     assert cost_of(Usage(input_uncached=input_tokens, output_total=0), price) == Decimal(expected)

@@ -10,6 +10,7 @@ from evaluations.enums import RunTrigger
 from evaluations.management.base import amount
 from evaluations.management.waiting import wait_for
 from evaluations.models import SampleSet
+from evaluations.selectors.consent import refusals
 from evaluations.selectors.estimates import estimate_replay
 from evaluations.selectors.progress import run_document
 from evaluations.services.errors import Refused
@@ -46,8 +47,11 @@ class Command(PilotCommand):
                 sample_set=newest_set(pilot.plan, sample_set),
                 take=options["take"],
                 repeats=options["repeats"],
+                budget=amount(options["budget"], field="--budget"),
                 at=self.now,
             )
+            for sentence in estimate.warnings:
+                self.progress(sentence)
             return estimate.to_document(), True
         run = start_replay(
             pilot=pilot,
@@ -59,5 +63,7 @@ class Command(PilotCommand):
             budget=amount(options["budget"], field="--budget"),
             trigger=RunTrigger.COMMAND,
         )
+        for role, refusal in refusals(pilot.plan, at=self.now).items():
+            self.progress(f"no sample will be sent to the {role}: {refusal}")
         finished = wait_for(run, say=self.progress) if options["wait"] else True
         return run_document(run), finished

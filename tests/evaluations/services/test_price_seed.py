@@ -113,7 +113,7 @@ def test_a_contract_price_stays_and_goes_first() -> None:
     assert seed() == {"gpt-4": ("seeded", 1)}
     contract.refresh_from_db()
     assert (contract.input_per_mtok, contract.source) == (20, "")
-    price = price_in_force(prices_for(gpt4, prod, "USD"), on=AT.date())
+    price = price_in_force(prices_for(gpt4, prod, "USD"), at=AT)
     assert price is not None
     assert price.id == contract.pk
 

@@ -343,6 +343,8 @@ def test_the_work_of_a_lost_worker_is_taken_over_and_what_it_sent_stays_on_the_l
     assert Attempt.objects.get(lease_owner=lost.owner).state is AttemptState.ABANDONED
     again = Attempt.objects.get(arm=lost.arm, sample=sample, number=2)
     assert again.state is AttemptState.SETTLED
+    # The lost call is no cost of the answer, which is that of an undisturbed run; the cap goes on counting it.
+    assert Completion.objects.get(arm=lost.arm, sample=sample).cost_amount == again.cost_amount is not None
     assert run.reserved_amount == Decimal("0.001")
 
 

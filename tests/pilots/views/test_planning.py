@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils.html import escape
 
 from evaluations.enums import TeamRole
-from evaluations.models import Plan, ReplayRun, Team
+from evaluations.models import DataAgreement, Plan, ReplayRun, Team
 from pilots.enums import PilotStatus
 from pilots.models import Pilot
 from tests import factories as make
@@ -101,6 +102,24 @@ def test_a_replay_starts_only_with_its_estimate_confirmed(ana: Client) -> None:
     assert started["Location"] == reverse("pilots:run", args=[run.pk])
     assert (run.total, run.budget_amount, run.created_by and run.created_by.username) == (40, 1.5, "ana")
     assert Pilot.objects.get(slug="triage-to-new").status is PilotStatus.EVALUATING
+
+
+def test_what_is_better_known_before_a_replay_is_said_before_it(ana: Client) -> None:
+    """An agreement without the candidate's vendor, a cap that is too low, models that never answered."""
+    address = reverse("pilots:start-replay", args=["triage-to-new"])
+    wanted = {"sample_set": ana.get(address).context["form"]["sample_set"].initial, "repeats": "1", "budget": "0.0001"}
+    DataAgreement.objects.update(vendors=["openai"])
+    page = ana.post(address, wanted)
+    for sentence in (*page.context["estimate"].warnings, *page.context["estimate"].unknown):
+        assert escape(sentence) in page.content.decode()
+    refusal, cap = page.context["estimate"].warnings
+    assert "the data agreement of team support does not list vendor microsoft" in refusal
+    assert "is above the hard cap of 0.0001 USD" in cap
+    DataAgreement.objects.all().delete()
+    refused = ana.post(address, wanted | {"confirmed": "yes"})
+    assert refused.status_code == 400
+    assert "No sample may be sent: team support has no data agreement in force" in refused.content.decode()
+    assert not ReplayRun.objects.exists()
 
 
 def test_a_sample_set_of_another_workload_is_absent(ana: Client) -> None:

@@ -1,12 +1,15 @@
-"""Whether a team's samples may be sent to an endpoint. Public surface: ``Consent``, ``consent_for``, ``consent_of``."""
+"""Whether a team's samples may be sent to an endpoint.
+
+Public surface: ``Consent``, ``consent_of``, ``called_arms``, ``refusals``.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
 
-from evaluations.enums import Purpose
-from evaluations.models import DataAgreement, Endpoint, Team
+from evaluations.enums import ArmRole, Purpose
+from evaluations.models import DataAgreement, Endpoint, Plan, Team
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,12 +21,6 @@ class Consent:
     @property
     def given(self) -> bool:
         return self.refusal is None
-
-
-def consent_for(*, team: Team, endpoint: Endpoint, purpose: Purpose, at: datetime) -> Consent:
-    """Read the agreement in force now; asked at the start of a run."""
-    agreement = DataAgreement.objects.filter(team=team, ended_at__isnull=True).first()
-    return consent_of(agreement, team=team, endpoint=endpoint, purpose=purpose, at=at)
 
 
 def consent_of(
@@ -42,3 +39,23 @@ def consent_of(
     if purpose not in agreement.purposes:
         return Consent(f"the data agreement of team {team.slug} does not list purpose {purpose}")
     return Consent(None)
+
+
+def called_arms(plan: Plan) -> dict[ArmRole, Endpoint]:
+    """The arms of ``plan`` that calls go to; one of recorded answers has none."""
+    arms = {ArmRole.INCUMBENT: plan.incumbent_endpoint, ArmRole.CANDIDATE: plan.candidate_endpoint}
+    return {role: endpoint for role, endpoint in arms.items() if endpoint is not None}
+
+
+def refusals(plan: Plan, *, at: datetime) -> dict[ArmRole, str]:
+    """Why no sample may be sent to an arm, for those of ``plan`` that the agreement in force does not permit.
+
+    Asked before the start of a run; the worker asks again before each commit.
+    """
+    team = plan.workload.team
+    agreement = DataAgreement.objects.filter(team=team, ended_at__isnull=True).first()
+    asked = {
+        role: consent_of(agreement, team=team, endpoint=endpoint, purpose=Purpose.EVALUATION, at=at).refusal
+        for role, endpoint in called_arms(plan).items()
+    }
+    return {role: refusal for role, refusal in asked.items() if refusal is not None}
