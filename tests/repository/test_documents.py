@@ -16,7 +16,8 @@ from packaging.version import Version
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+CONFIGURATION = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT = CONFIGURATION["project"]
 LOCKS = {
     "requirements.lock": ("site", "postgres", "redis"),
     "requirements-dev.lock": tuple(PROJECT["optional-dependencies"]),
@@ -32,8 +33,8 @@ def code_lines() -> list[str]:
 
 def test_every_make_target_of_the_documents_exists_and_says_what_it_does() -> None:
     makefile = (ROOT / "Makefile").read_text()
-    targets = set(re.findall(r"^([a-z]+):.*## ", makefile, re.MULTILINE))
-    called = re.compile(r"(?:`|^    .*?\b)make ([a-z]+)", re.MULTILINE)
+    targets = set(re.findall(r"^([a-z-]+):.*## ", makefile, re.MULTILINE))
+    called = re.compile(r"(?:`|^    .*?\b)make ([a-z-]+)", re.MULTILINE)
     named = {name for path in DOCUMENTS for name in called.findall(path.read_text())}
     assert named - targets == set()
     assert {"demo", "test", "worker"} <= named
@@ -112,6 +113,11 @@ def test_a_lock_file_pins_every_requirement_of_the_project_by_hash(lock: str) ->
         versions = [version for name, version in pinned if name == canonicalize_name(requirement.name)]
         assert versions != [], requirement
         assert [version for version in versions if version not in requirement.specifier] == [], requirement
+
+
+def test_the_real_models_have_a_lock_of_their_own_without_what_they_depend_on() -> None:
+    wanted = {Requirement(line).name for line in CONFIGURATION["dependency-groups"]["real-models"]}
+    assert {name for name, _ in pins("requirements-real-models.lock")} == wanted
 
 
 def test_tests_run_on_the_versions_that_are_installed_for_use() -> None:
