@@ -18,6 +18,7 @@ from types import TracebackType
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.client import _RequestContextManager
 from yarl import URL
 
 from evaluations.enums import Outcome
@@ -29,6 +30,7 @@ __all__ = ["Egress", "EgressPolicy", "EgressRefused", "TransportError", "check_b
 MAX_BODY_BYTES = 8 * 1024 * 1024
 CONNECT_TIMEOUT_SECONDS = 5.0
 _USER_AGENT = "model-switch-pilots"
+_ROUTES = 1000  # remembered; a dialect may put the model into the URL
 
 
 class _CheckedResolver(AbstractResolver):
@@ -86,6 +88,7 @@ class Egress:
         self._max_body_bytes = max_body_bytes
         self._connect_timeout_seconds = connect_timeout_seconds
         self._session: aiohttp.ClientSession | None = None
+        self._routes: dict[str, tuple[URL, str | None]] = {}
 
     async def __aenter__(self) -> Egress:
         proxy_host = URL(self._policy.proxy).host if self._policy.proxy else None
@@ -113,29 +116,34 @@ class Egress:
             self._session = None
 
     async def send(self, request: WireRequest, *, deadline_seconds: float) -> WireResponse:
-        async with self.stream(request, deadline_seconds=deadline_seconds) as response:
-            return WireResponse(status=response.status, headers=response.headers, body=await response.read())
+        with _as_transport_errors(deadline_seconds, self._connect_timeout_seconds):
+            async with asyncio.timeout(deadline_seconds), self._request(request) as answer:
+                response = _Response(answer, self._max_body_bytes)
+                return WireResponse(status=response.status, headers=response.headers, body=await response.read())
 
     @asynccontextmanager
     async def stream(self, request: WireRequest, *, deadline_seconds: float) -> AsyncIterator[_Response]:
+        with _as_transport_errors(deadline_seconds, self._connect_timeout_seconds):
+            async with asyncio.timeout(deadline_seconds), self._request(request) as answer:
+                yield _Response(answer, self._max_body_bytes)
+
+    def _request(self, request: WireRequest) -> _RequestContextManager:
         if self._session is None:
             raise RuntimeError("Egress is used outside its 'async with' block")
-        self._policy.check_url(request.url)
-        url = URL(request.url, encoded=True)
+        url, proxy = self._routes.get(request.url) or self._route(request.url)
+        return self._session.request(
+            request.method, url, headers=request.headers, data=request.body, allow_redirects=False, proxy=proxy
+        )
+
+    def _route(self, address: str) -> tuple[URL, str | None]:
+        """What to call, and through which proxy; every call of an endpoint asks the same."""
+        self._policy.check_url(address)
+        url = URL(address, encoded=True)
         direct = self._policy.opens(url.host or "", url.port or 0)
-        with _as_transport_errors(deadline_seconds, self._connect_timeout_seconds):
-            async with (
-                asyncio.timeout(deadline_seconds),
-                self._session.request(
-                    request.method,
-                    url,
-                    headers=request.headers,
-                    data=request.body,
-                    allow_redirects=False,
-                    proxy=None if direct else self._policy.proxy,
-                ) as response,
-            ):
-                yield _Response(response, self._max_body_bytes)
+        if len(self._routes) > _ROUTES:
+            self._routes.clear()
+        self._routes[address] = url, None if direct else self._policy.proxy
+        return self._routes[address]
 
 
 class _Response:
@@ -149,9 +157,7 @@ class _Response:
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """The decoded body, piece by piece; ``too_large`` as soon as it passes the cap."""
-        declared = self._response.content_length
-        if declared is not None and declared > self._max_body_bytes:
-            raise self._too_large()
+        self._length()
         decoder = _decoder(self.headers.get("content-encoding", "identity"))
         left = self._max_body_bytes
         async for raw in self._response.content.iter_any():
@@ -162,7 +168,16 @@ class _Response:
             yield chunk
 
     async def read(self) -> bytes:
+        if self._length() is not None and "content-encoding" not in self.headers:
+            return await self._response.read()
         return b"".join([chunk async for chunk in self.chunks()])
+
+    def _length(self) -> int | None:
+        """As the response declares it; ``too_large`` where that is beyond the cap."""
+        declared = self._response.content_length
+        if declared is not None and declared > self._max_body_bytes:
+            raise self._too_large()
+        return declared
 
     def _too_large(self) -> TransportError:
         return TransportError(Outcome.TOO_LARGE, f"the response is larger than {self._max_body_bytes} bytes")

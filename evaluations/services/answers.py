@@ -90,6 +90,8 @@ def _columns(arm: RunArm, answer: FinalAnswer, finished_at: datetime) -> tuple[A
 def storable(value: Any) -> Any:
     """Text as every database takes it: NUL and lone surrogates in escaped form, nothing lost."""
     if isinstance(value, str):
+        if value.isascii() and "\x00" not in value:
+            return value
         if "\x00" in value:
             value = value.replace("\x00", "\\u0000")
         return value.encode("utf-8", "backslashreplace").decode()

@@ -3,15 +3,16 @@
 Public surface: ``insert_rows``, ``insert_beside``, ``update_rows``, ``run_sql``, ``fetch_row``, ``table``.
 
 ``bulk_create`` and ``bulk_update`` build an instance and a piece of SQL for every row, which takes two to ten times as
-long. Here the text of a statement depends on its columns alone: SQLite runs it row by row inside the driver,
-PostgreSQL takes all rows at once as one JSON document. A relation is given as the primary key that it refers to.
-Defaults are not filled in: every column without one in the database must be among the names.
+long. Here a few texts of a statement serve every number of rows: PostgreSQL takes them as one JSON document, SQLite in
+slices whose sizes are powers of two. (The driver would also run it row by row, and let another thread in at each.) A
+relation is given as the primary key that it refers to. Defaults are not filled in: every column without one in the
+database must be among the names.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from typing import Any
 
 import msgspec
@@ -25,7 +26,7 @@ Row = Sequence[Any]
 
 def insert_rows(model: type[models.Model], names: Names, rows: Iterable[Row]) -> None:
     """One INSERT for all rows."""
-    _run(*_insert(model, names), rows)
+    _run(partial(_insert, model, names), rows)
 
 
 def insert_beside(
@@ -35,12 +36,12 @@ def insert_beside(
 
     A row holds the values of ``names[1:]`` and then those of ``keys``.
     """
-    _run(*_insert_beside(model, names, parent, keys), rows)
+    _run(partial(_insert_beside, model, names, parent, keys), rows)
 
 
 def update_rows(model: type[models.Model], names: Names, keys: Names, rows: Iterable[Row]) -> None:
     """One UPDATE for all rows: the values of ``names`` and then those of ``keys``, which find the row."""
-    _run(*_update(model, names, keys), rows)
+    _run(partial(_update, model, names, keys), rows)
 
 
 def run_sql(sql: str, params: Row) -> int:
@@ -63,31 +64,32 @@ def table(model: type[models.Model]) -> str:
 
 
 _Fields = tuple[Any, ...]
+_MOST_VALUES = 900  # in one statement: older builds of SQLite take no more
 
 
 @cache
-def _insert(model: type[models.Model], names: Names) -> tuple[str, _Fields]:
+def _insert(model: type[models.Model], names: Names, n: int) -> tuple[str, _Fields]:
     fields = _fields(model, names)
-    return f"INSERT INTO {table(model)} ({_columns(fields)}) SELECT * FROM {_given(fields)}", fields  # noqa: S608
+    return f"INSERT INTO {table(model)} ({_columns(fields)}) SELECT * FROM {_given(fields, n)}", fields  # noqa: S608
 
 
 @cache
 def _insert_beside(
-    model: type[models.Model], names: Names, parent: type[models.Model], keys: Names
+    model: type[models.Model], names: Names, parent: type[models.Model], keys: Names, n: int
 ) -> tuple[str, _Fields]:
     own, found = _fields(model, names), _fields(parent, keys)
     fields = (*own[1:], *found)
-    values = ", ".join(f"given.c{place}" for place in range(len(own) - 1))
-    chosen = f"{_given(fields)} JOIN {table(parent)} AS parent ON {_matches('parent', found, start=len(own) - 1)}"
+    values = ", ".join(f"given.column{place}" for place in range(1, len(own)))
+    chosen = f"{_given(fields, n)} JOIN {table(parent)} AS parent ON {_matches('parent', found, start=len(own))}"
     return f"INSERT INTO {table(model)} ({_columns(own)}) SELECT parent.id, {values} FROM {chosen}", fields  # noqa: S608
 
 
 @cache
-def _update(model: type[models.Model], names: Names, keys: Names) -> tuple[str, _Fields]:
+def _update(model: type[models.Model], names: Names, keys: Names, n: int) -> tuple[str, _Fields]:
     changed, found = _fields(model, names), _fields(model, keys)
     fields = (*changed, *found)
-    change = ", ".join(f"{_name(field)} = given.c{place}" for place, field in enumerate(changed))
-    chosen = f"{_given(fields)} WHERE {_matches('kept', found, start=len(changed))}"
+    change = ", ".join(f"{_name(field)} = given.column{place}" for place, field in enumerate(changed, start=1))
+    chosen = f"{_given(fields, n)} WHERE {_matches('kept', found, start=len(changed) + 1)}"
     return f"UPDATE {table(model)} AS kept SET {change} FROM {chosen}", fields  # noqa: S608 - names are ours
 
 
@@ -104,29 +106,32 @@ def _columns(fields: Iterable[Any]) -> str:
 
 
 def _matches(alias: str, fields: Iterable[Any], *, start: int) -> str:
-    return " AND ".join(f"{alias}.{_name(field)} = given.c{place}" for place, field in enumerate(fields, start))
+    return " AND ".join(f"{alias}.{_name(field)} = given.column{place}" for place, field in enumerate(fields, start))
 
 
-def _given(fields: _Fields) -> str:
-    """What to select from: the rows' values as columns ``c0``, ``c1``, ..."""
+def _given(fields: _Fields, n: int) -> str:
+    """What to select from: the rows' values as ``column1``, ``column2``, ..."""
     if connection.vendor == "postgresql":
-        columns = ", ".join(f"c{place} {field.db_type(connection)}" for place, field in enumerate(fields))
+        columns = ", ".join(f"column{place} {field.db_type(connection)}" for place, field in enumerate(fields, start=1))
         return f"json_to_recordset(%s::json) AS given({columns})"
-    values = ", ".join(f"%s AS c{place}" for place in range(len(fields)))
-    return f"(SELECT {values}) AS given"
+    row = f"({', '.join(['%s'] * len(fields))})"
+    return f"(VALUES {', '.join([row] * n)}) AS given"
 
 
-def _run(sql: str, fields: _Fields, rows: Iterable[Row]) -> None:
+def _run(statement: Callable[[int], tuple[str, _Fields]], rows: Iterable[Row]) -> None:
+    sql, fields = statement(1)
     ready = _ready(fields, rows)
-    if not ready:
-        return
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
-            names = [f"c{place}" for place in range(len(fields))]
+            names = [f"column{place}" for place in range(1, len(fields) + 1)]
             document = msgspec.json.encode([dict(zip(names, row, strict=True)) for row in ready])
             cursor.execute(sql, (document.decode(),))
-        else:
-            cursor.executemany(sql, ready)
+            return
+        start, most = 0, _MOST_VALUES // len(fields)
+        while start < len(ready):
+            n = 1 << (min(len(ready) - start, most).bit_length() - 1)
+            cursor.execute(statement(n)[0], [value for row in ready[start : start + n] for value in row])
+            start += n
 
 
 def _ready(fields: _Fields, rows: Iterable[Row]) -> list[list[Any]]:
@@ -157,6 +162,8 @@ def _preparation(field: Any) -> Callable[[Any], Any] | None:
     if isinstance(field, models.DateTimeField):
         # A commit stamps all its rows with one instant.
         return lru_cache(maxsize=64)(lambda value: field.get_db_prep_save(value, connection))
-    if isinstance(field, models.JSONField | models.DecimalField | models.BooleanField | models.DateField):
+    if isinstance(field, models.JSONField):
+        return lambda value: None if value is None else msgspec.json.encode(value).decode()
+    if isinstance(field, models.DecimalField | models.BooleanField | models.DateField):
         return lambda value: field.get_db_prep_save(value, connection)
     return None

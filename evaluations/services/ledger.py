@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cached_property
+from typing import Any
 
 from django.db import InterfaceError, OperationalError, close_old_connections, connection, transaction
 from django.utils import timezone
@@ -43,6 +44,24 @@ class _OpenCall:
     reserved: Decimal
 
 
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """How a call ended, and what that changes."""
+
+    settlement: Settlement
+    cost: Decimal | None  # None: unknown
+    bill: Bill
+    columns: tuple[Any, ...]  # in the order of ``_SETTLED_COLUMNS[2:]``
+
+    @property
+    def intent(self) -> Intent:
+        return self.settlement.intent
+
+    @property
+    def final(self) -> bool:
+        return self.settlement.final
+
+
 @dataclass
 class DatabaseLedger:
     """The engine's ``Ledger`` in the database. Lives in one thread and never touches the network."""
@@ -62,13 +81,17 @@ class DatabaseLedger:
         self, intents: Sequence[Intent], settlements: Sequence[Settlement], withdrawn: Sequence[Intent]
     ) -> Sequence[Answer]:
         interrupted = False
+        now = self.clock()
+        # Worked out before the transaction: on SQLite every other writer waits for its end.
+        ended = [self._ended(settlement) for settlement in settlements]
+        needs = [self._reservation(intent, now) for intent in intents]
         for delay in (*_RETRY_DELAYS_SECONDS, None):
             opened: dict[tuple[int, int], _OpenCall] = {}
             try:
                 if interrupted:
-                    intents, settlements, withdrawn = self._not_yet_committed(intents, settlements, withdrawn)
+                    ended, withdrawn = self._not_yet_committed(intents, ended, withdrawn)
                 with transaction.atomic():
-                    answers = self._commit(intents, settlements, withdrawn, opened)
+                    answers = self._commit(intents, needs, ended, withdrawn, opened, now=now)
             except (OperationalError, InterfaceError):
                 if delay is None:
                     raise
@@ -83,8 +106,8 @@ class DatabaseLedger:
         return answers
 
     def _not_yet_committed(
-        self, intents: Sequence[Intent], settlements: Sequence[Settlement], withdrawn: Sequence[Intent]
-    ) -> tuple[Sequence[Intent], Sequence[Settlement], Sequence[Intent]]:
+        self, intents: Sequence[Intent], ended: Sequence[_Ended], withdrawn: Sequence[Intent]
+    ) -> tuple[list[_Ended], Sequence[Intent]]:
         """A commit whose answer was lost with the connection may have happened: never count it twice."""
         stored = {
             (sample_id, number): (state, _OpenCall(sent_at, reserved))
@@ -94,23 +117,24 @@ class DatabaseLedger:
         }
         self._open |= {_key(intent): stored[_key(intent)][1] for intent in intents if _key(intent) in stored}
         return (
-            intents,
-            [s for s in settlements if stored[_key(s.intent)][0] != AttemptState.SETTLED],
+            [end for end in ended if stored[_key(end.intent)][0] != AttemptState.SETTLED],
             [intent for intent in withdrawn if _key(intent) in stored],
         )
 
     def _commit(
         self,
         intents: Sequence[Intent],
-        settlements: Sequence[Settlement],
+        needs: Sequence[Decimal],
+        ended: Sequence[_Ended],
         withdrawn: Sequence[Intent],
         opened: dict[tuple[int, int], _OpenCall],
+        *,
+        now: datetime,
     ) -> Sequence[Answer]:
-        now = self.clock()
-        held = hold(self.claim, now=now)
+        held = hold(self.claim, now=self.clock())
         if held.ours and held.to_renew:
-            renew(self.claim, now=now)
-        bills, done = self._settle(settlements, now=now, fenced=not held.ours)
+            renew(self.claim, now=self.clock())
+        done = self._settle(ended, now=now, fenced=not held.ours) if ended else 0
         if withdrawn:
             self._withdraw(withdrawn, now=now)
         # One that was withdrawn and is intended again at once is a new call, with a row and a reservation of its own.
@@ -118,18 +142,21 @@ class DatabaseLedger:
         refused = self._refusal(held, now=now) if intents else None
         if refused is Answer.NOT_PERMITTED:
             done += self._refuse(intents, self._consent(held, now=now).refusal or "", now=now)
-        fresh = [] if refused else [intent for intent in intents if _key(intent) not in sent]
-        needs = [self._reservation(intent, now) for intent in fresh]
-        granted = 0
-        if bills or done or needs:
-            granted = book(run=self.claim.run, team=self._team, at=now, bills=bills, done=done, needs=needs)
+        fresh = [
+            (intent, need)
+            for intent, need in zip(intents, needs, strict=True)
+            if refused is None and _key(intent) not in sent
+        ]
+        granted, bills, wanted = 0, [end.bill for end in ended], [need for _, need in fresh]
+        if bills or done or wanted:
+            granted = book(run=self.claim.run, team=self._team, at=now, bills=bills, done=done, needs=wanted)
         if refused is not None:
             return [refused] * len(intents)
-        opened |= {_key(intent): _OpenCall(now, need) for intent, need in zip(fresh[:granted], needs, strict=False)}
-        self._insert(fresh[:granted], needs, now=now)
+        opened |= {_key(intent): _OpenCall(now, need) for intent, need in fresh[:granted]}
+        self._insert(fresh[:granted], now=now)
         known = sent | opened.keys()
         short = Answer.BUDGET
-        if granted < len(fresh) and may_fit_later(run=self.claim.run, team=self._team, amount=needs[granted], at=now):
+        if granted < len(fresh) and may_fit_later(run=self.claim.run, team=self._team, amount=wanted[granted], at=now):
             short = Answer.LATER
         return [Answer.GO if _key(intent) in known else short for intent in intents]
 
@@ -151,7 +178,7 @@ class DatabaseLedger:
             )
         return self._consents[key]
 
-    def _insert(self, intents: Sequence[Intent], needs: Sequence[Decimal], *, now: datetime) -> None:
+    def _insert(self, calls: Sequence[tuple[Intent, Decimal]], *, now: datetime) -> None:
         run = self.claim.run
         insert_rows(
             Attempt,
@@ -175,7 +202,7 @@ class DatabaseLedger:
                     run.currency,
                     [],
                 )
-                for intent, need in zip(intents, needs, strict=False)
+                for intent, need in calls
             ],
         )
 
@@ -228,54 +255,73 @@ class DatabaseLedger:
         run = self.claim.run
         return None if run.assume_per_mtok is None else PriceRow.assumed(run.assume_per_mtok, currency=run.currency)
 
-    def _settle(self, settlements: Sequence[Settlement], *, now: datetime, fenced: bool) -> tuple[list[Bill], int]:
-        """Store how calls ended; returns what they change in the budget, and how many answers were written."""
-        if not settlements:
-            return [], 0
-        arm, rows, bills, ends = self.claim.arm, [], [], []
-        earlier = _earlier_costs(arm, [s.intent for s in settlements if s.final and s.intent.number > 1])
+    def _ended(self, settlement: Settlement) -> _Ended:
+        """What the end of a call costs, and what it changes in its row."""
+        result, intent = settlement.result, settlement.intent
+        call = self._open[_key(intent)]
+        price = price_of(self.prices, result.usage, at=call.sent_at)
+        cost = cost_of_call(result, price)
+        kept = Decimal(0)
+        if cost is None:
+            # Nobody knows what it cost: the cap goes on counting it, at the assumed price where there is one.
+            assumed = cost_of_call(result, self._assumed_price)
+            kept = call.reserved if assumed is None else assumed
+        return _Ended(
+            settlement=settlement,
+            cost=cost,
+            bill=Bill(call.sent_at, released=call.reserved - kept, spent=cost or Decimal(0)),
+            columns=(
+                kept if cost is None else call.reserved,
+                result.outcome,
+                result.http_status,
+                (result.request_id or "")[:120],
+                None if result.timing is None else result.timing.latency_ms,
+                None if result.usage.raw is None else storable(dict(result.usage.raw)),
+                [{"parameter": c.parameter, "action": c.action, "detail": c.detail} for c in result.changes],
+                None if price is None else price.id,
+                cost,
+                CostState.UNKNOWN if cost is None else CostState.KNOWN,
+            ),
+        )
+
+    def _settle(self, ended: Sequence[_Ended], *, now: datetime, fenced: bool) -> int:
+        """Store how calls ended, and the answers among them; returns how many answers were written."""
+        arm = self.claim.arm
+        earlier = _earlier_costs(arm, [end.intent for end in ended if end.final and end.intent.number > 1])
         answers = []
-        for settlement in settlements:
-            result, intent = settlement.result, settlement.intent
-            call = self._open[_key(intent)]
-            price = price_of(self.prices, result.usage, at=call.sent_at)
-            cost = cost_of_call(result, price)
-            kept = Decimal(0)
-            if cost is None:
-                # Nobody knows what it cost: the cap goes on counting it, at the assumed price where there is one.
-                assumed = cost_of_call(result, self._assumed_price)
-                kept = call.reserved if assumed is None else assumed
-            bills.append(Bill(call.sent_at, released=call.reserved - kept, spent=cost or Decimal(0)))
-            ends.append((result.outcome, cost))
-            rows.append(
+        for end in ended:
+            if end.final:
+                before = earlier.get((end.intent.work.sample_id, end.intent.work.repeat), Decimal(0))
+                total = None if end.cost is None or before is None else before + end.cost
+                answers.append(
+                    FinalAnswer(end.intent.work, end.settlement.result, attempts=end.intent.number, cost=total)
+                )
+        reached("before_save")
+        update_rows(
+            Attempt,
+            _SETTLED_COLUMNS,
+            ("arm", "sample", "repeat", "number"),
+            [
                 (
                     AttemptState.SETTLED,
-                    kept if cost is None else call.reserved,
                     now,
-                    result.outcome,
-                    result.http_status,
-                    (result.request_id or "")[:120],
-                    None if result.timing is None else result.timing.latency_ms,
-                    None if result.usage.raw is None else storable(dict(result.usage.raw)),
-                    [asdict(change) for change in result.changes],
-                    None if price is None else price.id,
-                    cost,
-                    CostState.UNKNOWN if cost is None else CostState.KNOWN,
+                    *end.columns,
                     arm.pk,
-                    intent.work.sample_id,
-                    intent.work.repeat,
-                    intent.number,
+                    end.intent.work.sample_id,
+                    end.intent.work.repeat,
+                    end.intent.number,
                 )
-            )
-            if settlement.final:
-                before = earlier.get((intent.work.sample_id, intent.work.repeat), Decimal(0))
-                total = None if cost is None or before is None else before + cost
-                answers.append(FinalAnswer(intent.work, result, attempts=intent.number, cost=total))
-        reached("before_save")
-        update_rows(Attempt, _SETTLED_COLUMNS, ("arm", "sample", "repeat", "number"), rows)
+                for end in ended
+            ],
+        )
         done = 0 if fenced else write_completions(arm, answers, finished_at=now)
-        tally(run=self.claim.run, endpoint=self.endpoint, settled=ends, at=now)
-        return bills, done
+        tally(
+            run=self.claim.run,
+            endpoint=self.endpoint,
+            settled=[(end.settlement.result.outcome, end.cost) for end in ended],
+            at=now,
+        )
+        return done
 
 
 def _key(intent: Intent) -> tuple[int, int]:
@@ -302,8 +348,8 @@ _INTENT_COLUMNS = (
 )
 _SETTLED_COLUMNS = (
     "state",
-    "reserved_amount",
     "settled_at",
+    "reserved_amount",
     "outcome",
     "http_status",
     "request_id",
