@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import django_htmx
+import drf_spectacular_sidecar
 import environ
 from csp.constants import NONE, SELF
 
@@ -55,8 +56,6 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django.contrib.humanize",
     "rest_framework",
-    "drf_spectacular",
-    "django_filters",
     "django_htmx",
     "csp",
     "axes",
@@ -140,8 +139,14 @@ STATIC_URL = "static/"
 STATIC_ROOT = DATA_DIR / "static"
 # Served from where the apps keep them; filled by collectstatic only for another server.
 STATIC_ROOT.mkdir(exist_ok=True)
-# In the wheel htmx is a file of ours (hatch_build.py); here it comes from the package itself.
-STATICFILES_DIRS = [("pilots/vendor", Path(django_htmx.__file__).parent / "static" / "django_htmx")]
+# In the wheel these are files of ours (hatch_build.py); here they come from the packages themselves.
+STATICFILES_DIRS = [
+    ("pilots/vendor", Path(django_htmx.__file__).parent / "static" / "django_htmx"),
+    (
+        "pilots/vendor",
+        Path(drf_spectacular_sidecar.__file__).parent / "static" / "drf_spectacular_sidecar" / "swagger-ui-dist",
+    ),
+]
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = DEBUG
 
@@ -169,11 +174,6 @@ CONTENT_SECURITY_POLICY = {
         "frame-ancestors": [NONE],
         "object-src": [NONE],
     }
-}
-
-REST_FRAMEWORK = {
-    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
 }
 
 globals().update(env.email_url("EMAIL_URL", default="consolemail://"))

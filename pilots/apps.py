@@ -13,7 +13,15 @@ class PilotsConfig(AppConfig):
         from pilots import receivers, tasks  # noqa: F401 - connects the engine's signal, registers the tasks
 
         # The words of everything that is audited here, for whoever reads the audit before the doors were used.
-        from pilots.services import appending, claims, exports, history_import, lifecycle, schedules  # noqa: F401
+        from pilots.services import (  # noqa: F401
+            appending,
+            claims,
+            exports,
+            history_import,
+            lifecycle,
+            schedules,
+            tokens,
+        )
 
         tick("pilots.tasks.tick_schedules", name="pilots-schedules")
         tick("pilots.tasks.tick_exports", name="pilots-exports")

@@ -24,6 +24,9 @@ DEFAULTS: dict[str, Any] = {
     "STALLED_AFTER_SECONDS": 40,
     # Opens /metrics to a scraper that is not on this machine; '': nobody else.
     "METRICS_TOKEN": "",
+    # The longest bodies that the API reads: JSON, and samples as lines.
+    "API_MAX_BODY_BYTES": 1024 * 1024,
+    "API_MAX_SAMPLES_BYTES": 1024 * 1024 * 1024,
 }
 
 

@@ -161,3 +161,12 @@ class ExportState(Choice):
     WRITING = "writing", "being written"
     DONE = "done", "ready"
     FAILED = "failed", "failed"
+
+
+class TokenScope(Choice):
+    """What a token may be used for; never more than its owner may do."""
+
+    READ = "read", "read everything but prompts and answers"
+    CONTENT = "content", "read prompts and answers"
+    WRITE = "write", "change things and start replays"
+    SAMPLES = "samples", "add samples and traffic"

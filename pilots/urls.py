@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.urls import URLPattern, URLResolver, include, path, register_converter
+from django.urls import URLPattern, URLResolver, include, path, re_path, register_converter
 
 from pilots.views import (
     exports,
@@ -11,6 +11,7 @@ from pilots.views import (
     opening,
     pilot,
     planning,
+    programs,
     record,
     records,
     reports,
@@ -73,5 +74,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("exports/<int:pk>/file/", exports.download, name="export-file"),
     path("exports/write/", exports.write, name="write-export"),
     path("audit/", records.audit, name="audit"),
+    path("tokens/", programs.tokens, name="tokens"),
+    path("tokens/<int:pk>/revoke/", programs.revoke, name="revoke-token"),
+    re_path("^api/v1/docs/?$", programs.docs, name="api-docs"),
+    path("api/v1/", include("pilots.api.urls")),
     path("", include(for_machines)),
 ]

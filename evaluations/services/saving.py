@@ -77,7 +77,8 @@ def fits(row: models.Model) -> None:
     try:
         row.full_clean()
     except ValidationError as error:
-        field, messages = next(iter(error.message_dict.items()))
+        field, errors = next(iter(error.error_dict.items()))
+        messages = ("is empty" if one.code in ("blank", "null") else " ".join(one.messages) for one in errors)
         raise Refused(" ".join(messages), field="" if field == NON_FIELD_ERRORS else field) from None
 
 

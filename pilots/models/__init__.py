@@ -6,13 +6,16 @@ from pilots.models.followups import FollowUp
 from pilots.models.history import EventAttachment, PilotEvent, Spell
 from pilots.models.pilots import Pilot
 from pilots.models.schedules import Schedule, ScheduleSlot
+from pilots.models.tokens import ApiToken, IdempotentRequest
 from pilots.models.traffic import TrafficDay
 
 __all__ = [
+    "ApiToken",
     "Claim",
     "EventAttachment",
     "ExportFile",
     "FollowUp",
+    "IdempotentRequest",
     "Pilot",
     "PilotEvent",
     "Schedule",

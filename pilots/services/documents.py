@@ -1,4 +1,5 @@
-"""Files that people write, YAML or JSON, as typed values. Public surface: ``read_document``.
+"""Files and bodies that people write, YAML or JSON, as typed values. Public surface: ``read_document``,
+``parse_json``, ``shaped``.
 
 Safe on hostile input: bounded size, depth and number of values, no tags, no repeated keys, no text that a database
 would not take. Every error is a ``Refused`` that names the line or the path of the value at fault.
@@ -31,8 +32,29 @@ def read_document(path: Path, kind: type[T]) -> T:
     """The file as a ``kind``, a msgspec Struct. Raises ``Refused`` with the path of the value as its ``field``."""
     document = _load(path)
     _check_tree(document, "", [MAX_VALUES], 1)
+    return shaped(document, kind)
+
+
+def parse_json(raw: bytes) -> Any:
+    """The one JSON value in ``raw``. Raises ``Refused``."""
     try:
-        return msgspec.convert(document, kind)
+        document = _load_json(raw.decode())
+    except UnicodeDecodeError as error:
+        raise Refused(f"the JSON is not UTF-8 (byte {error.start})") from None
+    except json.JSONDecodeError as error:
+        raise Refused(f"this is not JSON: line {error.lineno}, column {error.colno}: {error.msg}") from None
+    except ValueError:  # more digits than Python reads
+        raise Refused("the JSON holds too large a number") from None
+    except RecursionError:
+        raise Refused(f"the JSON is nested deeper than {MAX_DEPTH} levels") from None
+    _check_tree(document, "", [MAX_VALUES], 1)
+    return document
+
+
+def shaped(document: Any, kind: type[T], *, strict: bool = True) -> T:
+    """``document`` as a ``kind``; unless ``strict``, numbers may be written as text. Raises ``Refused``."""
+    try:
+        return msgspec.convert(document, kind, strict=strict)
     except msgspec.ValidationError as error:
         raise _explained(str(error), kind) from None
 
@@ -146,9 +168,12 @@ def _check_tree(value: Any, path: str, left: list[int], depth: int) -> None:
 _WHERE = re.compile(r"(?P<what>.*?)(?: - at (?:`key` in )?`\$\.?(?P<path>.*)`)?", re.DOTALL)
 _STEP = re.compile(r"\[[^\]]*\]|[^.\[\]]+")
 _QUOTED = re.compile(r"`([^`]*)`")
+_CHOICES = (msgspec.inspect.EnumType, msgspec.inspect.LiteralType)
 _SENTENCES = {
     "Invalid RFC3339 encoded date": "is not a date like 2026-01-31",
     "Invalid decimal string": "is not a number",
+    "Invalid RFC3339 encoded datetime": "is not an instant like 2026-01-31T09:30:00Z",
+    "Expected `datetime` with a timezone component": "needs a time zone: Z, or +02:00",
 }
 _WORDS = {
     "str": "text",
@@ -159,6 +184,7 @@ _WORDS = {
     "array": "a list",
     "object": "a mapping",
     "date": "a date",
+    "datetime": "an instant",
 }
 
 
@@ -170,13 +196,16 @@ def _explained(error: str, root: type) -> Refused:
     if what in _SENTENCES:
         return Refused(_SENTENCES[what], field=path)
     if what.startswith("Object missing required field") and name:
-        return Refused("is missing", field=f"{path}.{name[1]}")
+        return Refused("is missing", field=f"{path}.{name[1]}".lstrip("."))
     kind = _type_at(path, root)
     if what.startswith("Object contains unknown field") and name:
         known = ", ".join(field.encode_name for field in getattr(kind, "fields", ()))
         return Refused(f"is not a known key (known: {known})", field=f"{path}.{name[1]}".lstrip("."))
-    if what.startswith("Invalid enum value") and isinstance(kind, msgspec.inspect.EnumType):
-        return Refused(f"{what[19:]} is not one of {', '.join(kind.cls)}", field=path)
+    if what.startswith("Invalid enum value") and isinstance(
+        kind, msgspec.inspect.EnumType | msgspec.inspect.LiteralType
+    ):
+        known = ", ".join(kind.cls if isinstance(kind, msgspec.inspect.EnumType) else map(str, kind.values))
+        return Refused(f"{what[19:]} is not one of {known}", field=path)
     sentence = _QUOTED.sub(lambda found: " or ".join(_WORDS.get(word, word) for word in found[1].split(" | ")), what)
     return Refused(sentence[:1].lower() + sentence[1:], field=path)
 
@@ -186,7 +215,7 @@ def _type_at(path: str, root: type) -> Any:
     kind: Any = msgspec.inspect.type_info(root)
     for step in _STEP.findall(path):
         if step.startswith("["):
-            kind = kind.item_type if isinstance(kind, msgspec.inspect.ListType) else kind.value_type
+            kind = kind.item_type if hasattr(kind, "item_type") else kind.value_type
         else:
             kind = next(field.type for field in kind.fields if field.encode_name == step)
         if isinstance(kind, msgspec.inspect.UnionType):

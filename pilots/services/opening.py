@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 class Arm:
     model: ModelVersion
     endpoint: Endpoint | None  # None: the recorded production answers are the arm
+    request: Mapping[str, Any] = field(default_factory=dict)  # adaptations
 
 
 @transaction.atomic
@@ -52,10 +54,10 @@ def open_with_plan(
         workload=workload,
         incumbent_model=incumbent.model,
         incumbent_endpoint=incumbent.endpoint,
-        incumbent_request={},
+        incumbent_request=incumbent.request,
         candidate_model=candidate.model,
         candidate_endpoint=candidate.endpoint,
-        candidate_request={},
+        candidate_request=candidate.request,
         definition=definition,
         by=by,
         at=at,

@@ -21,7 +21,9 @@ from tests.repository.wheels import build_wheel, unpack
 
 ROOT = Path(__file__).resolve().parents[2]
 HOST = Path(__file__).resolve().parent / "host"
-HTMX = "pilots/static/pilots/vendor/htmx-2.min.js"
+VENDOR = "pilots/static/pilots/vendor"
+SWAGGER = ("swagger-ui-bundle.js", "swagger-ui-bundle.js.LICENSE.txt", "swagger-ui.css")
+ASSETS = {f"{VENDOR}/{name}" for name in ("htmx-2.min.js", *SWAGGER)}
 WORK = {
     "evaluations.tasks.sweep",
     "evaluations.tasks.work_on_run",
@@ -114,7 +116,7 @@ def test_the_wheel_holds_both_apps_their_templates_and_their_assets_and_nothing_
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
     apps = {f"{app}/{name}" for app in ("evaluations", "pilots") for name in files_below(ROOT / app)}
     templates = {f"pilots/templates/{name}" for name in files_below(ROOT / "templates")}
-    assert names == apps | templates | {HTMX}
+    assert names == apps | templates | ASSETS
     assert "pilots/migrations/0001_initial.py" in names  # a walk that finds nothing would agree with an empty wheel
 
 
@@ -148,7 +150,17 @@ def test_every_address_on_the_pages_is_ours_or_an_asset_that_is_there(proofs: di
     assert [address for address in bare.seen["addresses"] if not address.startswith("/switching/")] == []
     assets = [address.removeprefix("/assets/") for address in bare.seen["assets"]]
     assert [asset for asset in assets if not (bare.host.data / "static" / asset).is_file()] == []
-    assert [asset for asset in assets if asset.startswith("pilots/vendor/htmx-2.min.")] != []
+    named = {asset.removeprefix("pilots/vendor/").partition(".")[0] for asset in assets if "/vendor/" in asset}
+    assert named == {"htmx-2", "swagger-ui", "swagger-ui-bundle"}
+
+
+def test_the_api_answers_under_the_prefix(proofs: dict[str, Proof]) -> None:
+    """With nothing of ours in the host's settings: no ``REST_FRAMEWORK``, no further app."""
+    assert proofs["bare"].seen["api"] == {
+        "signed out": 401,
+        "servers": [{"url": "http://testserver/switching/api/v1"}],
+        "pilots": ["triage-to-mai"],
+    }
 
 
 def test_without_a_celery_app_of_its_own_a_host_gets_ours_and_a_broker_of_files(proofs: dict[str, Proof]) -> None:

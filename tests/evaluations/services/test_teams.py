@@ -83,7 +83,7 @@ def test_null_clears_the_cap_and_absence_leaves_it() -> None:
             "monthly_cap.currency",
             "'usd' is not a currency code of three capital letters",
         ),
-        ({"name": "  "}, "name", "This field cannot be blank."),
+        ({"name": "  "}, "name", "is empty"),
     ],
 )
 def test_a_team_that_does_not_fit_is_refused_and_nothing_is_stored(

@@ -16,13 +16,25 @@ from tests.pilots.views.people import evaluated_pilot, session
 pytestmark = pytest.mark.django_db
 
 # Name -> how its arguments are found. Together these are all routes of the web UI.
-LISTS = {"home", "list", "jump", "retention", "catalogue", "endpoints", "prices", "exports", "audit"}
+LISTS = {
+    "home",
+    "list",
+    "jump",
+    "retention",
+    "catalogue",
+    "endpoints",
+    "prices",
+    "exports",
+    "audit",
+    "tokens",
+    "api-docs",
+}
 OF_A_PILOT = {"pilot", "timeline", "evidence", "periods", "replays"}
 MANAGED = {"start-replay", "freeze", "record", "schedule"}
 OF_A_RUN = {"run", "progress", "answers"}
 MANAGED_RUN = {"cancel", "resume"}
 # Sign-in and sign-out are open to all; the rest have tests of their own.
-ELSEWHERE = {"sign-in", "sign-out", "choose-team", "open", "answer", "write-export"}
+ELSEWHERE = {"sign-in", "sign-out", "choose-team", "open", "answer", "write-export", "revoke-token"}
 # Of a file that somebody asked for, and theirs alone: tests/pilots/views/test_exports.py.
 OF_AN_EXPORT = {"export", "export-state", "export-file", "retry-export"}
 

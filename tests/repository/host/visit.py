@@ -39,6 +39,11 @@ for pattern in urlpatterns:
     if isinstance(pattern, URLPattern) and not pattern.pattern.converters:
         pages[str(pattern.name)] = client.get(reverse(f"pilots:{pattern.name}"))
 pages["pilot"] = client.get(reverse("pilots:pilot", args=["triage-to-mai"]))
+api = {
+    "signed out": signed_out.get(reverse("pilots:api:pilots")).status_code,
+    "servers": client.get(reverse("pilots:api:schema")).json()["servers"],
+    "pilots": [row["slug"] for row in client.get(reverse("pilots:api:pilots")).json()["results"]],
+}
 html = "\n".join(page.content.decode() for page in pages.values() if not page.streaming)
 addresses = sorted(set(re.findall(r'(?:src|href|action|hx-get|hx-post)="([^"#?]+)', html)))
 
@@ -49,6 +54,7 @@ json.dump(
     {
         "packages": [evaluations.__path__[0], pilots.__path__[0]],
         "refused": [refused.status_code, refused.headers.get("Location")],
+        "api": api,
         "pages": {name: page.status_code for name, page in pages.items()},
         "assets": [address for address in addresses if address.startswith(settings.STATIC_URL)],
         "addresses": [address for address in addresses if not address.startswith(settings.STATIC_URL)],

@@ -1,0 +1,121 @@
+"""The shapes of documents that the engine writes as plain JSON: run and comparison.
+
+Only described here; tests hold the documents against them.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypedDict
+
+from evaluations.enums import CriterionRole, Decision, RunStatus, Verdict
+
+
+class CostDocument(TypedDict):
+    amount: str | None  # settled; None: nothing is known
+    currency: str
+    unknown_calls: int
+
+
+class TokenSums(TypedDict):
+    input_uncached: int | None
+    cache_read: int | None
+    cache_write: int | None
+    output_total: int | None
+    output_visible: int | None
+    reasoning: int | None
+
+
+class PercentilesDocument(TypedDict):
+    p50: float | None
+    p95: float | None
+
+
+class ParameterChange(TypedDict):
+    parameter: str
+    action: str
+    detail: str
+    calls: int
+
+
+class RunArmDocument(TypedDict):
+    endpoint: str | None
+    model: str
+    recorded: bool
+    succeeded: int
+    failed: dict[str, int]  # by outcome
+    missing: int
+    not_permitted: int
+    calls: int  # attempts, retries included
+    retries: int
+    cost: CostDocument
+    tokens: TokenSums
+    latency_ms: PercentilesDocument
+    ttft_ms: PercentilesDocument | None
+    changes: list[ParameterChange]
+
+
+class PassTable(TypedDict):
+    both_pass: int
+    candidate_only: int
+    incumbent_only: int
+    neither: int
+
+
+class ComparisonDocument(TypedDict):
+    """One criterion as it was read; None = not computable, or not of this method."""
+
+    metric: str
+    scorer: str | None
+    role: CriterionRole
+    segment: str | None
+    n: int
+    n_clusters: int | None
+    incumbent: float | None
+    candidate: float | None
+    difference: float | None
+    ratio: float | None
+    lower: float | None
+    upper: float | None
+    scale: str  # difference, ratio
+    method: str
+    margin: float | None
+    max_ratio: float | None
+    table: PassTable | None
+    incumbent_passes: int | None
+    candidate_passes: int | None
+    incumbent_wilson: list[float] | None
+    candidate_wilson: list[float] | None
+    newcombe: list[float] | None
+    mcnemar_exact_p: float | None
+    mcnemar_midp: float | None
+    harmful_flips: int | None
+    beneficial_flips: int | None
+    missing: int
+    verdict: Verdict
+    reason: str | None
+    per_protocol: dict[str, Any] | None
+    break_even: dict[str, Any] | None
+    sentence: str
+
+
+class ArmsDocument(TypedDict):
+    incumbent: RunArmDocument
+    candidate: RunArmDocument
+
+
+class RunDocument(TypedDict):
+    run: int
+    pilot: str
+    status: RunStatus
+    status_reason: str | None
+    sample_set: int | None  # None: no new samples
+    total: int  # samples x arms x repeats
+    done: int
+    arms: ArmsDocument
+    comparisons: list[ComparisonDocument]
+    decision: Decision | None  # None: not ended
+    decision_reason: str | None
+    after_the_look: bool
+    after_the_fact: bool
+    plan_version: int
+    plan_digest: str
