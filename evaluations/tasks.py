@@ -57,7 +57,8 @@ def work_on_run(run_id: int) -> None:
 
     run = ReplayRun.objects.filter(pk=run_id).first()
     if run is not None and not stopping() and work_once(run=run, stopping=stopping) and not stopping():
-        hint(run_id, chunks=1)
+        # Where the arms go in step, the chunk that is done now may be what the other arm has waited for.
+        hint(run_id, chunks=2 if run.in_step else 1)
 
 
 @task

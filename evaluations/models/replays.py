@@ -44,6 +44,7 @@ class ReplayRun(models.Model):
     max_calls = models.PositiveIntegerField(null=True)
     assume_per_mtok = models.JSONField(null=True)  # {"input", "output"}: for arms without a disclosed price
     calls = models.PositiveIntegerField(default=0)  # attempts, retries included
+    in_step = models.BooleanField(default=False)  # a cap may stop it: neither arm is let run ahead of the other
     created_at = models.DateTimeField()
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"

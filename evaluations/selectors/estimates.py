@@ -80,6 +80,12 @@ class Estimate:
         return max(by_endpoint.values(), default=0.0)
 
     @property
+    def may_be_stopped(self) -> bool:
+        """Whether a cap would stop a replay that takes twice what is expected."""
+        caps = [self.cap] if self.month_left is None else [self.cap, self.month_left]
+        return 2 * self.known_cost > min(caps) or (self.max_calls is not None and 2 * self.calls > self.max_calls)
+
+    @property
     def share_paid_for(self) -> float:
         """Of the replay, by its tightest cap; 1 where none is expected to stop it."""
         caps = [self.cap] if self.month_left is None else [self.cap, self.month_left]

@@ -1,7 +1,7 @@
 """The work that is left, and whether it moves.
 
-Public surface: ``open_arms``, ``OpenArm``, ``free``, ``paused_endpoints``, ``Pause``, ``work_for``, ``queue_state``,
-``QueueState``.
+Public surface: ``open_arms``, ``OpenArm``, ``free``, ``in_turn``, ``paused_endpoints``, ``Pause``, ``work_for``,
+``queue_state``, ``QueueState``.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Count, Max, Min, Q
+from django.db.models import Count, Exists, Max, Min, OuterRef, Q
 from django.db.models.functions import Coalesce, Greatest
 
 from evaluations.enums import ChunkState, PauseReason, RunStatus
@@ -89,12 +89,24 @@ def free(now: datetime) -> Q:
     return Q(state=ChunkState.PENDING) & (Q(lease_expires_at__isnull=True) | Q(lease_expires_at__lte=now))
 
 
+def in_turn() -> Q:
+    """Where a run's arms go in step, chunks that begin no more than one chunk after what is not done; else all."""
+    earlier = Chunk.objects.filter(
+        Q(repeat__lt=OuterRef("repeat")) | Q(repeat=OuterRef("repeat"), stop__lt=OuterRef("start")),
+        arm__run=OuterRef("arm__run"),
+        arm__endpoint__isnull=False,
+        state=ChunkState.PENDING,
+    )
+    return Q(arm__run__in_step=False) | Q(arm__endpoint__isnull=True) | Q(~Exists(earlier))
+
+
 def claimable(now: datetime, paused: Collection[int]) -> Q:
     """Chunks that anybody may take: free, of a run and an arm that go on, at none of the ``paused`` endpoints."""
     return (
         free(now)
         & Q(arm__stopped_outcome="")
         & Q(arm__run__status__in=_GOES_ON)
+        & in_turn()
         & (Q(arm__endpoint__isnull=True) | ~Q(arm__endpoint__in=paused))
     )
 

@@ -28,7 +28,7 @@ from evaluations.models import (
 )
 from evaluations.providers.base import CompletionRequest
 from evaluations.replay.engine import Work
-from evaluations.selectors.queue import Pause, free, open_arms, paused_endpoints
+from evaluations.selectors.queue import Pause, free, in_turn, open_arms, paused_endpoints
 from evaluations.services.bulk import fetch_row, table
 from evaluations.services.pacing import begin_probe
 from evaluations.services.requests import adapted
@@ -90,7 +90,7 @@ def claim_chunk(*, owner: str, now: datetime, run: ReplayRun | None = None) -> C
 
 def _claim_of(arm_id: int, pause: Pause | None, *, owner: str, now: datetime) -> Claim | None:
     for pk, previous in (
-        Chunk.objects.filter(free(now), arm=arm_id).order_by("id").values_list("id", "lease_owner")[:_TRIES]
+        Chunk.objects.filter(free(now), in_turn(), arm=arm_id).order_by("id").values_list("id", "lease_owner")[:_TRIES]
     ):
         with transaction.atomic():
             taken = Chunk.objects.filter(free(now), pk=pk, lease_owner=previous).update(

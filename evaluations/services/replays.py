@@ -38,6 +38,7 @@ from evaluations.providers.usage import tier_of
 from evaluations.selectors.breakeven import arm_prices
 from evaluations.selectors.comparisons import percentiles_read, read_plan
 from evaluations.selectors.consent import called_arms, refusals
+from evaluations.selectors.estimates import Estimate, estimate_replay
 from evaluations.selectors.evidence import ENDED, evidence_for
 from evaluations.selectors.prices import prices_for
 from evaluations.selectors.unreplayed import unreplayed
@@ -95,6 +96,9 @@ def create_run(
     refused = refusals(plan, at=at)
     if size and len(refused) == len(called_arms(plan)):
         raise Refused(f"no sample may be sent: {', '.join(dict.fromkeys(refused.values()))}", field="data_agreement")
+    expected = None
+    if sample_set is not None:
+        expected = estimate_replay(plan=plan, sample_set=sample_set, at=at, repeats=repeats, budget=amount)
     run = ReplayRun.objects.create(
         plan_version=version,
         sample_set=sample_set,
@@ -106,6 +110,7 @@ def create_run(
         budget_amount=amount,
         max_calls=plan.max_calls,
         assume_per_mtok=plan.assume_per_mtok,
+        in_step=expected is not None and expected.may_be_stopped,
         created_at=at,
         created_by=by.user,
         started_at=None if size else at,
@@ -113,7 +118,7 @@ def create_run(
     for arm in arms:
         arm.run = run
     RunArm.objects.bulk_create(arms)
-    Chunk.objects.bulk_create(_chunks(arms, size=size, repeats=repeats))
+    Chunk.objects.bulk_create(_chunks(arms, size=size, repeats=repeats, at_most=_paid_at_once(run, expected)))
     _audit(
         run,
         "replay_run.created",
@@ -203,11 +208,19 @@ def prices_of(arm: RunArm) -> list[PriceRow]:
     return [PriceRow.from_json(row) for row in arm.prices]
 
 
-def _chunks(arms: Sequence[RunArm], *, size: int, repeats: int) -> list[Chunk]:
-    """Slices of about 20 s of work; the arms take turns, so that both advance."""
+def _paid_at_once(run: ReplayRun, expected: Estimate | None) -> int:
+    """Calls in one chunk, by money: where a cap may stop the run both arms go in step, a twentieth of it at a time."""
+    calls = int(setting("CHUNK_MAX_CALLS"))
+    if expected is None or not run.in_step:
+        return calls
+    return max(1, min(calls, int(expected.samples * run.repeats * expected.share_paid_for / 20)))
+
+
+def _chunks(arms: Sequence[RunArm], *, size: int, repeats: int, at_most: int) -> list[Chunk]:
+    """Slices of about 20 s of work, ``at_most`` of so many calls; the arms take turns, so that both advance."""
     chunks = []
     for arm in arms:
-        step = _chunk_calls(arm.endpoint)
+        step = min(_chunk_calls(arm.endpoint), at_most)
         chunks += [
             Chunk(arm=arm, repeat=repeat, start=start, stop=min(start + step, size))
             for repeat in range(repeats)

@@ -1,10 +1,14 @@
-"""What a replay is told before its first call: whether anything may be sent at all."""
+"""What is decided before a replay's first call: whether anything may be sent at all, and how a low cap is shared."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from evaluations.enums import Outcome, RunStatus
@@ -68,3 +72,39 @@ def test_an_agreement_that_ends_while_a_run_is_on_shows_at_once(simulated) -> No
     run.refresh_from_db()
     assert run.status_reason == "not_permitted"
     assert work(run).status_reason == "not_permitted"
+
+
+def worked_on_by(n: int, run: ReplayRun) -> ReplayRun:
+    """``n`` workers at once, until the run has ended."""
+
+    def worker(_: int) -> None:
+        try:
+            while not ReplayRun.objects.get(pk=run.pk).decision:
+                if work_once(run=run) is None:
+                    settle_run(run=run, at=timezone.now())
+                    time.sleep(0.01)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(n) as pool:
+        list(pool.map(worker, range(n)))
+    run.refresh_from_db()
+    return run
+
+
+@pytest.mark.parametrize(("workers", "slow"), [(1, "old"), (3, "old"), (3, "new")])
+def test_a_cap_that_is_too_low_leaves_both_arms_about_equally_far(workers, slow) -> None:
+    """One model takes ten times as long as the other; half of the 800 calls, $0.22 in all, can be paid."""
+    with SimulatedVendors(vendors(**{slow: {"latency_ms": 20}})) as simulated:
+        plan = ready_plan(simulated.url, n=400)
+        run = worked_on_by(workers, start(plan, budget=Decimal("0.11")))
+    assert (run.status, run.in_step) == (RunStatus.STOPPED_BY_BUDGET, True)
+    done = [Completion.objects.filter(arm=arm).count() for arm in run.arms.order_by("id")]
+    assert min(done) >= 0.85 * max(done) > 150
+
+
+def test_a_cap_that_is_high_enough_holds_up_no_arm() -> None:
+    plan = ready_plan(NOWHERE, n=400)
+    wide, narrow = start(plan), start(plan, budget=Decimal("0.001"))
+    assert (wide.in_step, wide.arms.get(role="incumbent").chunks.count()) == (False, 1)
+    assert (narrow.in_step, narrow.arms.get(role="incumbent").chunks.count() > 20) == (True, True)
