@@ -21,6 +21,8 @@ DEFAULTS: dict[str, Any] = {
     "CHUNK_DEFAULT_CALLS": 500,
     # Attempts for one sample and arm before its failure is final; rate-limit waits do not count.
     "MAX_ATTEMPTS": 4,
+    # Calls for one sample that may be lost with the worker that sent them: the sample may be what took it down.
+    "MAX_LOST_CALLS": 3,
     "RATE_LIMIT_PATIENCE_SECONDS": 600,
     # A vendor that does not answer is left alone, and one whose quota or credit is used up: one call each so often.
     "PROBE_SECONDS": 10,

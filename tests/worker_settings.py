@@ -1,6 +1,15 @@
 """The bundled site for worker processes that a test starts: on the test's own database, with short leases."""
 
-from config.settings import *  # noqa: F403
+import os
 
-PILOTS_LEASE_SECONDS = 3
+from config.settings import *  # noqa: F403
+from tests import poison
+from tests.workers import LEASE_SECONDS
+
+PILOTS_LEASE_SECONDS = LEASE_SECONDS
 PILOTS_SWEEP_SECONDS = 1
+
+if _poison := os.environ.get("PILOTS_TEST_POISON"):
+    poison.install(_poison)
+# How long a pool waits for the result of a process that is dead.
+CELERY_WORKER_LOST_WAIT = 1

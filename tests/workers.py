@@ -15,6 +15,7 @@ from django.db import connection
 
 ROOT = Path(__file__).resolve().parent.parent
 EMBEDDED = ""  # the broker that is there when none is named
+LEASE_SECONDS = 3  # as in ``tests.worker_settings``
 SOAK = os.environ.get("PILOTS_SOAK") == "1"
 
 
@@ -40,17 +41,16 @@ def environment(*, broker: str | None = None) -> dict[str, str]:
 class Worker:
     """``manage.py worker`` in a process group of its own, on the test's database and broker.
 
-    ``fault`` names the place where it kills itself (``evaluations.faults``).
+    ``fault`` names the place where it kills itself (``evaluations.faults``), ``poison`` what kills the process of its
+    pool that touches it (``tests.poison``).
     """
 
-    def __init__(
-        self, log: Path, *, broker: str | None = None, fault: str = "", arguments: tuple[str, ...] = ()
-    ) -> None:
+    def __init__(self, log: Path, *, broker: str | None = None, fault: str = "", poison: str = "") -> None:
         self._log = log.open("ab")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "django", "worker", *arguments, "--settings=tests.worker_settings"],
+            [sys.executable, "-m", "django", "worker", "--settings=tests.worker_settings"],
             cwd=ROOT,
-            env={**environment(broker=broker), "PILOTS_FAULT_AT": fault},
+            env={**environment(broker=broker), "PILOTS_FAULT_AT": fault, "PILOTS_TEST_POISON": poison},
             stdout=self._log,
             stderr=self._log,
             start_new_session=True,

@@ -14,7 +14,7 @@ from evaluations.models.samples import (
     SampleSet,
     SampleSetMember,
 )
-from evaluations.models.scores import ComparisonRow, ScoreRow
+from evaluations.models.scores import ComparisonRow, ScoreRow, ScoringTurn
 from evaluations.models.teams import BudgetMonth, DataAgreement, Membership, Team, Workload
 
 __all__ = [
@@ -45,6 +45,7 @@ __all__ = [
     "SampleSet",
     "SampleSetMember",
     "ScoreRow",
+    "ScoringTurn",
     "Team",
     "Vendor",
     "VendorGate",

@@ -1,4 +1,4 @@
-"""Stored scores, and the comparisons that a run ended with."""
+"""Stored scores, whose turn it is to make them, and the comparisons that a run ended with."""
 
 from __future__ import annotations
 
@@ -27,6 +27,21 @@ class ScoreRow(models.Model):
 
     def __str__(self) -> str:
         return f"{self.key} of {self.completion}"
+
+
+class ScoringTurn(models.Model):
+    """Which process scores a run, and the batch that it is at: so that a scorer that ends its process is found."""
+
+    run = models.OneToOneField(ReplayRun, on_delete=models.CASCADE, primary_key=True, related_name="scoring_turn")
+    owner = models.CharField(max_length=64, blank=True)
+    expires_at = models.DateTimeField(null=True)
+    key = models.CharField(max_length=80, blank=True)  # the scorer's
+    first = models.PositiveBigIntegerField(null=True)  # completions of the batch
+    last = models.PositiveBigIntegerField(null=True)
+    lost = models.PositiveSmallIntegerField(default=0)  # processes that ended at this batch
+
+    def __str__(self) -> str:
+        return f"scoring of {self.run}"
 
 
 class ComparisonRow(models.Model):

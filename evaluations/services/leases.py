@@ -1,5 +1,5 @@
 """Chunks of work, claimed by lease. Public surface: ``Claim``, ``claim_chunk``, ``hold``, ``Held``, ``renew``,
-``release``, ``open_members``, ``load_work``.
+``release``, ``open_members``, ``lost_calls``, ``load_work``.
 
 Every state change is one conditional UPDATE: whoever lost the lease changes nothing.
 """
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import connection, transaction
+from django.db.models import Count
 from django.utils import timezone
 
 from evaluations.conf import setting
@@ -185,6 +186,17 @@ def open_members(claim: Claim) -> list[SampleSetMember]:
         .exclude(position__in=answered)
         .order_by("position")
     )
+
+
+def lost_calls(claim: Claim) -> dict[int, int]:
+    """How many calls for each sample were lost with their workers, by this arm and the chunk's repeat."""
+    lost = Attempt.objects.filter(
+        arm=claim.arm,
+        repeat=claim.chunk.repeat,
+        state=AttemptState.ABANDONED,
+        sample_id__in=[member.sample_id for member in open_members(claim)],
+    )
+    return dict(lost.values_list("sample_id").annotate(calls=Count("id")))
 
 
 def load_work(claim: Claim) -> list[Work]:

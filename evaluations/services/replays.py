@@ -341,7 +341,8 @@ def settle_run(*, run: ReplayRun, at: datetime) -> bool:
     run.refresh_from_db()
     if run.status is RunStatus.RUNNING and is_complete(run):
         # Scores first: the run is finished only when its evidence can be read.
-        score_run(run)
+        if not score_run(run):
+            return False
         refused = Completion.objects.filter(arm__run=run, outcome=Outcome.NOT_PERMITTED).exists()
         end_run(run=run, status=RunStatus.FINISHED, reason=Outcome.NOT_PERMITTED if refused else "", at=at)
     if run.status in ENDED and not run.decision and is_quiet(run, at=at):
@@ -351,7 +352,8 @@ def settle_run(*, run: ReplayRun, at: datetime) -> bool:
 
 def conclude_run(*, run: ReplayRun, at: datetime) -> bool:
     """Read the plan version with this run's evidence, keep the reading, and tell the storey above; once per end."""
-    score_run(run)
+    if not score_run(run):
+        return False
     with transaction.atomic():
         if not ReplayRun.objects.filter(pk=run.pk, decision="", version=run.version).update(version=F("version") + 1):
             return False

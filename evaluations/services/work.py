@@ -7,8 +7,9 @@ import json
 import os
 import socket
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
+from django.db import close_old_connections
 from django.utils import timezone
 
 from evaluations.conf import setting
@@ -24,7 +25,7 @@ from evaluations.replay.engine import ChunkEnd, RetryRule, Work, run_chunk
 from evaluations.replay.pacing import Learned, Pace
 from evaluations.selectors.queue import paused_endpoints
 from evaluations.services.answers import give_up_on, record_recorded_answers
-from evaluations.services.leases import Claim, claim_chunk, load_work, release
+from evaluations.services.leases import Claim, claim_chunk, load_work, lost_calls, release
 from evaluations.services.ledger import DatabaseLedger, close_thread_connections
 from evaluations.services.pacing import DatabaseMeter, pause_seconds, show_pause
 from evaluations.services.replays import end_run, note_pause, prices_of, settle_run
@@ -72,18 +73,20 @@ def _call(claim: Claim, stopping: Stop) -> None:
         release(claim, done=False)
         _stop_arm(claim, Outcome.AUTH, str(error))
         return
-    works = load_work(claim)
-    hopeless = [work for work in works if work.failures >= setting("MAX_ATTEMPTS")]
-    if hopeless:
+    works, lost = load_work(claim), lost_calls(claim)
+    if hopeless := [work for work in works if _is_hopeless(work, lost)]:
         give_up_on(claim, hopeless, now=timezone.now())
-        works = [work for work in works if work.failures < setting("MAX_ATTEMPTS")]
+        works = [work for work in works if not _is_hopeless(work, lost)]
     if claim.probes:
         # An outage is no sample's fault: the probes take turns.
         works.sort(key=lambda work: work.failures)
     end = ChunkEnd.DONE
-    if works:
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            end = runner.run(_replay(claim, config, endpoint, works, stopping))
+    for part in _parts(works, lost):
+        if end is ChunkEnd.DONE:
+            with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+                end = runner.run(_replay(claim, config, endpoint, part, stopping))
+    # This thread's connection has been idle for long; the database may have been restarted.
+    close_old_connections()
     release(claim, done=end is ChunkEnd.DONE)
     if end is ChunkEnd.BUDGET:
         end_run(run=claim.run, status=RunStatus.STOPPED_BY_BUDGET, reason="budget", at=timezone.now())
@@ -96,6 +99,21 @@ def _call(claim: Claim, stopping: Stop) -> None:
             .first()
         )
         _stop_arm(claim, last.outcome if last else Outcome.AUTH, "")
+
+
+def _is_hopeless(work: Work, lost: Mapping[int, int]) -> bool:
+    most: int = setting("MAX_LOST_CALLS")
+    return lost.get(work.sample_id, 0) >= most or bool(work.failures >= setting("MAX_ATTEMPTS"))
+
+
+def _parts(works: list[Work], lost: Mapping[int, int]) -> list[list[Work]]:
+    """Together, and after them one by one those whose next lost call would be the last.
+
+    If one of them is what takes its worker down, it takes no other call with it, and is known.
+    """
+    suspects = [work for work in works if lost.get(work.sample_id, 0) == setting("MAX_LOST_CALLS") - 1]
+    others = [work for work in works if lost.get(work.sample_id, 0) < setting("MAX_LOST_CALLS") - 1]
+    return [part for part in (others, *([work] for work in suspects)) if part]
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

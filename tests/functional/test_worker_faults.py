@@ -5,14 +5,11 @@ P1-P3, P7 and P8 of RELIABILITY.md. At full size 10,000 calls, 20 killed workers
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, nullcontext
 from datetime import datetime
-from decimal import Decimal
 from pathlib import Path
 from socket import socket
-from typing import Any
 
 import pytest
 from django.utils import timezone
@@ -20,6 +17,7 @@ from django.utils import timezone
 from evaluations.enums import AttemptState, RunStatus
 from evaluations.models import Attempt, Completion, ReplayRun
 from evaluations.simulator.server import SimulatedVendors
+from tests.bills import assert_the_ledger_is_the_bill
 from tests.replays import ready_plan, start, vendors
 from tests.services import Redis
 from tests.workers import EMBEDDED, SOAK, Worker, until
@@ -91,40 +89,11 @@ def test_killed_workers_and_brokers_lose_nothing_and_pay_twice_for_at_most_the_c
     bill = simulated.bill()
     assert bill["distinct"] == run.total
     assert bill["requests"] - bill["distinct"] <= KILLS * IN_FLIGHT
+    assert Attempt.objects.filter(run=run, state=AttemptState.SETTLED).count() == run.total
     assert_the_ledger_is_the_bill(run, simulated, most_lost=KILLS * IN_FLIGHT)
     again = ran_again(run, killed)
     assert again
     assert max(again) <= RUNS_AGAIN_SECONDS
-
-
-def assert_the_ledger_is_the_bill(run: ReplayRun, simulated: SimulatedVendors, *, most_lost: int) -> None:
-    """Every billed call has a row; what is settled is what the vendor billed, to the last token and cent."""
-    attempts = Attempt.objects.filter(run=run)
-    settled = attempts.filter(state=AttemptState.SETTLED)
-    lost = attempts.filter(state=AttemptState.ABANDONED)
-    assert (attempts.count(), attempts.filter(state=AttemptState.SENT).count()) == (run.calls, 0)
-    # Intents are committed ahead of their calls, as many again as may be in flight.
-    assert settled.count() == run.total
-    assert lost.count() <= 2 * most_lost
-    money = Decimal(0)
-    for model, billed in simulated.bill_by_request().items():
-        rows = settled.filter(arm__model__slug=model).values_list("request_id", "raw_usage", "cost_amount")
-        ours = Counter(request_id for request_id, _, _ in rows)
-        usage: dict[str, dict[str, Any]] = {request_id: raw for request_id, raw, _ in rows}
-        assert ours.keys() == billed.keys()
-        unknown = {request_id: times - ours[request_id] for request_id, times in billed.items()}
-        assert min(unknown.values()) >= 0
-        assert sum(unknown.values()) <= lost.filter(arm__model__slug=model).count()
-        bill = simulated.bill()["models"][model]
-        for theirs, name in (("input_tokens", "prompt_tokens"), ("output_tokens", "completion_tokens")):
-            of_lost = sum(times * usage[request_id][name] for request_id, times in unknown.items())
-            assert sum(raw[name] for _, raw, _ in rows) == bill[theirs] - of_lost
-        for _, raw, cost in rows:
-            # The prices of ``ready_plan``: 2 and 8 for a million tokens.
-            assert cost == (2 * Decimal(raw["prompt_tokens"]) + 8 * Decimal(raw["completion_tokens"])) / 1_000_000
-            money += cost
-    assert run.spent_amount == money
-    assert run.reserved_amount == sum((row.reserved_amount for row in lost), Decimal(0))
 
 
 def ran_again(run: ReplayRun, killed: list[datetime]) -> list[float]:
