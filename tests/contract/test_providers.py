@@ -13,11 +13,20 @@ from hypothesis import strategies as st
 
 from evaluations.enums import Outcome
 from evaluations.providers.base import CompletionRequest, CompletionResult, EndpointConfig, Provider, WireResponse
-from evaluations.providers.egress import Egress
+from evaluations.providers.egress import Egress, EgressPolicy
 from evaluations.providers.registry import PROVIDERS
 from evaluations.providers.requests import Untranslatable
 from tests.contract.vendor_answers import CACHED, DIALECTS, EXPECTED, IN, OUT, SITUATIONS, Dialect
-from tests.evaluations.providers.loopback import HELLO, CannedStream, Handler, Vendor, answering, streaming, vendor
+from tests.evaluations.providers.loopback import (
+    HELLO,
+    CannedStream,
+    Handler,
+    Received,
+    Vendor,
+    answering,
+    streaming,
+    vendor,
+)
 
 BUILT_IN = [pytest.param(PROVIDERS.get(key), dialect, id=key) for key, dialect in DIALECTS.items()]
 EVERY = [pytest.param(provider, id=provider.key) for provider in PROVIDERS]
@@ -205,6 +214,62 @@ def test_preparing_is_pure_and_keeps_the_key_in_the_headers(provider: Provider) 
     assert any(CANARY in value for value in wire.headers.values())
     assert CANARY not in repr(wire) + repr(endpoint) + wire.url + wire.body.decode()
     assert ("n", "dropped") in [(change.parameter, change.action) for change in wire.changes]
+
+
+@pytest.mark.parametrize("provider", EVERY)
+def test_the_output_limit_that_is_reserved_is_sent(provider: Provider) -> None:
+    endpoint = EndpointConfig("e", provider.key, "https://vendor.example.com", "model-1", output_limit=7907)
+    wire = provider.prepare(HELLO, endpoint)
+    assert b"7907" in wire.body
+    assert [change.detail[:5] for change in wire.changes if change.action == "added"] == ["7907:"]
+
+
+# NUL, a lone surrogate, bytes that are no UTF-8, an ANSI escape and a right-to-left override (RELIABILITY.md, B26).
+ODD = (b"a\\u0000b\\ud800c\xff\xfed\\u001b[31me\\u202ef", "a\\u0000b\\ud800c\\udcff\\udcfed\x1b[31me\u202ef")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(("provider", "dialect"), BUILT_IN)
+def test_odd_characters_lose_nothing_and_break_no_database(provider: Provider, dialect: Dialect, stream: bool) -> None:
+    sent, kept = ODD
+    said = {**SITUATIONS["text"], "pieces": ["-odd-"]}
+    if stream:
+        handler = streaming(*(event.replace(b"-odd-", sent) for event in dialect.events(said)))
+    else:
+        handler = answering(200, json.dumps(dialect.body(said)).encode().replace(b"-odd-", sent))
+    result, _ = _complete(provider, handler, stream=stream)
+    assert (result.outcome, result.text) == (Outcome.OK, kept)
+    assert kept.encode()  # no lone surrogate is left
+
+
+@pytest.mark.parametrize(("provider", "dialect"), BUILT_IN)
+def test_a_body_that_breaks_off_without_a_length_is_a_bad_response(provider: Provider, dialect: Dialect) -> None:
+    """B16: the connection closes in the middle, and HTTP/1.0 has no way to tell."""
+    body = _whole(dialect, "text")
+
+    async def cut(received: Received, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.0 200 OK\r\ncontent-type: application/json\r\n\r\n" + body[: len(body) // 2])
+        await writer.drain()
+
+    result, _ = _complete(provider, cut)
+    assert (result.outcome, result.text) == (Outcome.BAD_RESPONSE, None)
+
+
+@pytest.mark.parametrize("provider", EVERY)
+def test_a_redirect_gets_neither_request_nor_key(provider: Provider) -> None:
+    """B24, to a host that the operator does permit."""
+
+    async def run() -> tuple[CompletionResult, list[Received]]:
+        async with vendor(answering(200, b"{}")) as other:
+            answer = answering(307, b"", location=f"{other.url}/v1/chat/completions")
+            async with vendor(answer) as running:
+                policy = EgressPolicy.from_environment({"PILOTS_EGRESS_ALLOW": "127.0.0.0/8"})
+                async with Egress(policy) as egress:
+                    where = running.endpoint(provider.key)
+                    return await provider.complete(HELLO, endpoint=where, transport=egress), other.received
+
+    result, followed = asyncio.run(run())
+    assert (result.outcome, result.http_status, followed) == (Outcome.BAD_RESPONSE, 307, [])
 
 
 _JSON = st.recursive(
