@@ -26,8 +26,10 @@ MTOK = Decimal(1_000_000)
 MOST_FOR_ONE_CALL = Decimal(10_000)
 # What no budget can hold: such a call is never sent.
 BEYOND_ANY_BUDGET = Decimal(9_000_000)
-# An image behind a URL is billed by its size, which nobody here has seen; the dearest known is about 48,000 tokens.
-TOKENS_OF_A_LINKED_IMAGE = 50_000
+# Images and files are billed by pixels and pages, which their bytes do not bound: a blank picture packs into few. The
+# dearest image known is about 48,000 tokens.
+TOKENS_OF_AN_ATTACHMENT = 50_000
+_OF_ATTACHMENTS = frozenset({"image_url", "file", "file_data", "file_id"})
 _TRILLIONTH = Decimal("0.000000000001")
 _RANK = {PriceKind.CONTRACT: 0, PriceKind.LIST: 1, PriceKind.THIRD_PARTY: 2}
 
@@ -232,7 +234,7 @@ def reservation(
     assumed: PriceRow | None,
     output_limit: int,
 ) -> Decimal:
-    """An upper bound of what one call may cost: a token is at least one byte, and output stops at its limit.
+    """An upper bound of what one call may cost: a token of text is at least one byte, and output stops at its limit.
 
     Of the tiers that it may fall under the dearest counts: by input, by hour, and in which the vendor may serve it.
     ``assumed`` holds where the price in force is undisclosed; without one it is 0: such a run is limited by its number
@@ -240,7 +242,7 @@ def reservation(
     """
     text = json.dumps(body, ensure_ascii=False)
     input_tokens = len(text.encode("utf-8", "surrogatepass"))
-    input_tokens += TOKENS_OF_A_LINKED_IMAGE * _linked_images(body.get("messages"))
+    input_tokens += TOKENS_OF_AN_ATTACHMENT * _attachments(body.get("messages"))
     by_tier: dict[str, list[PriceRow]] = {}
     for row in prices:
         by_tier.setdefault(row.service_tier, []).append(row)
@@ -257,14 +259,12 @@ def _most(row: PriceRow, for_input: Iterable[str], input_tokens: int, output_tok
     return BEYOND_ANY_BUDGET if amount >= BEYOND_ANY_BUDGET * MTOK else _whole(amount)
 
 
-def _linked_images(messages: Any) -> int:
-    """How many parts of ``messages`` are images behind a URL; one inside the request is bounded by its bytes."""
+def _attachments(messages: Any) -> int:
+    """How many parts of ``messages`` are images or files."""
     listed = messages if isinstance(messages, list) else []
     contents = [message.get("content") for message in listed if isinstance(message, Mapping)]
     parts = [part for content in contents if isinstance(content, list) for part in content if isinstance(part, Mapping)]
-    images = [part.get("image_url") for part in parts]
-    urls = [image.get("url") if isinstance(image, Mapping) else image for image in images]
-    return sum(isinstance(url, str) and not url.startswith("data:") for url in urls)
+    return sum(not part.keys().isdisjoint(_OF_ATTACHMENTS) for part in parts)
 
 
 def _whole(amount_times_mtok: Decimal) -> Decimal:

@@ -291,12 +291,23 @@ def test_audio_is_reserved_for_where_the_request_has_some() -> None:
     assert reserved(heard, price) == 100 * reserved(heard, row()) == 100 * reserved(read, price)
 
 
-def test_an_image_behind_a_link_is_reserved_by_what_an_image_may_cost() -> None:
-    def asked(url: str) -> Decimal:
-        return reserved({"messages": [{"content": [{"type": "image_url", "image_url": {"url": url}}]}]}, row())
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"type": "image_url", "image_url": {"url": "https://images/1.png"}},
+        {"type": "image_url", "image_url": {"url": "data:image/png;base64,QUJD"}},
+        {"type": "file", "file": {"file_data": "data:application/pdf;base64,QUJD"}},
+    ],
+)
+def test_an_image_or_file_is_reserved_by_what_an_image_may_cost(part: dict[str, object]) -> None:
+    """Not by its bytes: a picture of 4,000 blank pixels square has few, and is billed by its size."""
 
-    linked, inside = asked("https://images/1.png"), asked("data:image/png;0")
-    assert linked - inside == Decimal(2 * 50_000 + 2 * 4) / 1_000_000
+    def asked(*parts: object) -> Decimal:
+        return reserved({"messages": [{"content": list(parts)}]}, row())
+
+    in_text = {"type": "text", "text": json.dumps(part)}
+    assert asked(part) >= asked(in_text) + Decimal(2 * 50_000 - 100) / 1_000_000
+    assert asked(part, part) >= asked(part) + Decimal(2 * 50_000) / 1_000_000
 
 
 def test_an_undisclosed_price_reserves_what_is_assumed_or_nothing() -> None:
