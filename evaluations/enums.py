@@ -131,6 +131,18 @@ class PauseReason(Choice):
         return self is not PauseReason.RATE_LIMITED
 
 
+class StopReason(Choice):
+    """Which cap ended a run that was stopped by its budget."""
+
+    BUDGET = "budget", "the run's hard cap"
+    MONTHLY_CAP = "monthly_cap", "the team's month"
+    MAX_CALLS = "max_calls", "the number of calls"
+
+
+# A higher cap of the run alone does not let it go on.
+OTHER_CAPS = frozenset({StopReason.MONTHLY_CAP, StopReason.MAX_CALLS})
+
+
 class RunTrigger(Choice):
     MANUAL = "manual", "started by hand"
     SCHEDULE = "schedule", "scheduled"

@@ -16,6 +16,7 @@ from evaluations.enums import (
     CostState,
     Decision,
     FinishReason,
+    Looks,
     Outcome,
     RunStatus,
     RunTrigger,
@@ -72,6 +73,12 @@ class ReplayRun(models.Model):
 
     def __str__(self) -> str:
         return f"run {self.pk}"
+
+    @property
+    def not_the_look(self) -> bool:
+        """Ended before its end under a plan of one look: what was read then is not that look."""
+        stopped = self.status in (RunStatus.CANCELLED, RunStatus.FAILED, RunStatus.STOPPED_BY_BUDGET)
+        return stopped and not self.after_the_look and self.plan_version.document["looks"] == Looks.ONE_LOOK
 
 
 class RunArm(models.Model):

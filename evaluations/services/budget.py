@@ -1,6 +1,6 @@
 """Reserve before, settle after, never above the cap.
 
-Public surface: ``book``, ``may_fit_later``, ``unreserve``, ``Bill``.
+Public surface: ``book``, ``may_fit_later``, ``cap_reached``, ``unreserve``, ``Bill``.
 
 All run inside the ledger's transaction. A check and its change are one UPDATE, so that no two workers can both take
 the last cent. An attempt whose cost is unknown keeps its reservation: it may have been billed.
@@ -18,7 +18,7 @@ from typing import Any
 from django.db import connection
 from django.db.models import F, Q, QuerySet, Sum
 
-from evaluations.enums import AttemptState, ChunkState, RunStatus
+from evaluations.enums import AttemptState, ChunkState, RunStatus, StopReason
 from evaluations.models import Attempt, BudgetMonth, Chunk, ReplayRun, Team
 from evaluations.models.fields import trillionths
 from evaluations.pricing import BEYOND_ANY_BUDGET
@@ -82,6 +82,13 @@ def may_fit_later(*, run: ReplayRun, team: Team, amount: Decimal, at: datetime) 
         _left_of_month(run, team, at)
         + _reserved(sent.filter(run__plan_version__plan__workload__team=team, run__currency=run.currency)),
     )
+
+
+def cap_reached(*, run: ReplayRun, team: Team, at: datetime) -> StopReason:
+    """Which cap leaves least to a run that is stopped for its budget."""
+    if not _has_calls_left(run):
+        return StopReason.MAX_CALLS
+    return StopReason.MONTHLY_CAP if _left_of_month(run, team, at) < _left_of_run(run) else StopReason.BUDGET
 
 
 def _reserved(attempts: QuerySet[Attempt]) -> Decimal:

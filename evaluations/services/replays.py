@@ -17,7 +17,17 @@ from django.db import transaction
 from django.db.models import F
 
 from evaluations.conf import setting
-from evaluations.enums import ArmRole, ChunkState, Looks, Outcome, PauseReason, RunStatus, RunTrigger
+from evaluations.enums import (
+    OTHER_CAPS,
+    ArmRole,
+    ChunkState,
+    Looks,
+    Outcome,
+    PauseReason,
+    RunStatus,
+    RunTrigger,
+    StopReason,
+)
 from evaluations.faults import reached
 from evaluations.models import (
     Chunk,
@@ -256,10 +266,11 @@ def cancel_run(*, run: ReplayRun, by: audit.Actor, at: datetime) -> None:
 def resume_run(*, run: ReplayRun, by: audit.Actor, at: datetime, budget: Decimal | None = None) -> None:
     """Go on with a run that was cancelled, failed, or stopped by its budget.
 
-    ``budget`` raises the cap first; without it a plan's budget that was raised meanwhile does. Answers that exist are
-    not paid for again. Vendors that are left alone are called again at once. A run that goes on already (its command
-    was interrupted, say) is otherwise left as it is. Raises ``Conflict`` for a run that is finished, ``Refused`` for a
-    cap that the run has already reached.
+    ``budget`` raises the cap first; without it a plan's budget that was raised meanwhile does. A run that the team's
+    month stopped goes on when that has room, one that came to its ``max_calls`` when the plan's allow more. Answers
+    that exist are not paid for again. Vendors that are left alone are called again at once. A run that goes on already
+    (its command was interrupted, say) is otherwise left as it is. Raises ``Conflict`` for a run that is finished,
+    ``Refused`` for a cap that the run has already reached.
     """
     plan = run.plan_version.plan
     if budget is None and run.status in (RunStatus.PENDING, RunStatus.RUNNING):
@@ -272,8 +283,10 @@ def resume_run(*, run: ReplayRun, by: audit.Actor, at: datetime, budget: Decimal
         if budget <= run.spent_amount + run.reserved_amount:
             raise Refused("the cap is already reached: raise it", field="budget")
         changes["budget_amount"] = budget
-    elif run.status is RunStatus.STOPPED_BY_BUDGET and run.max_calls is None and not _has_monthly_cap(run):
+    elif run.status is RunStatus.STOPPED_BY_BUDGET and run.status_reason not in OTHER_CAPS:
         raise Refused("raise the cap to resume a run that its budget stopped", field="budget")
+    if run.status_reason == StopReason.MAX_CALLS and plan.max_calls is not None and plan.max_calls <= run.calls:
+        raise Refused(f"all {run.calls:,} calls are used up: raise max_calls in the plan's budget", field="max_calls")
     stopped = [RunStatus.CANCELLED, RunStatus.FAILED, RunStatus.STOPPED_BY_BUDGET]
     if not ReplayRun.objects.filter(pk=run.pk, status__in=stopped).update(
         status=RunStatus.RUNNING,
@@ -308,11 +321,6 @@ def note_pause(*, run: ReplayRun, reason: PauseReason, until: datetime, at: date
     if reason is PauseReason.QUOTA_EXHAUSTED:
         data = {"reason": str(reason), "next_call_at": until.isoformat()}
         _audit(run, "replay_run.paused", by=audit.Actor.task("replay"), at=at, data=data)
-
-
-def _has_monthly_cap(run: ReplayRun) -> bool:
-    """The team's month may have stopped the run; a raised cap or a new month lets it go on."""
-    return run.plan_version.plan.workload.team.monthly_cap_currency == run.currency
 
 
 def is_complete(run: ReplayRun) -> bool:

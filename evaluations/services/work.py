@@ -25,6 +25,7 @@ from evaluations.replay.engine import ChunkEnd, RetryRule, Work, run_chunk
 from evaluations.replay.pacing import Learned, Pace
 from evaluations.selectors.queue import paused_endpoints
 from evaluations.services.answers import give_up_on, record_recorded_answers
+from evaluations.services.budget import cap_reached
 from evaluations.services.leases import Claim, claim_chunk, load_work, lost_calls, release
 from evaluations.services.ledger import DatabaseLedger, close_thread_connections
 from evaluations.services.pacing import DatabaseMeter, pause_seconds, show_pause
@@ -89,7 +90,9 @@ def _call(claim: Claim, stopping: Stop) -> None:
     close_old_connections()
     release(claim, done=end is ChunkEnd.DONE)
     if end is ChunkEnd.BUDGET:
-        end_run(run=claim.run, status=RunStatus.STOPPED_BY_BUDGET, reason="budget", at=timezone.now())
+        now, team = timezone.now(), claim.run.plan_version.plan.workload.team
+        reason = cap_reached(run=claim.run, team=team, at=now)
+        end_run(run=claim.run, status=RunStatus.STOPPED_BY_BUDGET, reason=reason, at=now)
     elif end is ChunkEnd.PAUSED:
         _show_pause(claim, endpoint)
     elif end is ChunkEnd.ARM_STOPPED:

@@ -116,6 +116,7 @@ class RunDocument(TypedDict):
     decision: Decision | None  # None: not ended
     decision_reason: str | None
     after_the_look: bool
+    not_the_look: bool
     after_the_fact: bool
     plan_version: int
     plan_digest: str

@@ -7,7 +7,7 @@ from typing import Any
 from django import forms
 
 from evaluations.conf import setting
-from evaluations.enums import RunStatus
+from evaluations.enums import OTHER_CAPS, RunStatus
 from evaluations.models import Plan, ReplayRun, SampleSet
 from pilots.forms.base import ServiceForm
 
@@ -68,6 +68,6 @@ class ResumeForm(ServiceForm):
     def __init__(self, data: Any = None, *, run: ReplayRun) -> None:
         super().__init__(data)
         self.fields["budget"].label = f"New hard cap, in {run.currency}"
-        if run.status is RunStatus.STOPPED_BY_BUDGET:
+        if run.status is RunStatus.STOPPED_BY_BUDGET and run.status_reason not in OTHER_CAPS:
             self.fields["budget"].required = True
             self.fields["budget"].help_text = "The old one is spent: it has to be higher."

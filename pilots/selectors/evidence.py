@@ -61,6 +61,7 @@ class Reading:
     minimum_samples: int
     after_the_fact: bool
     after_the_look: bool
+    not_the_look: bool  # read from a run that did not come to its end
     decision: Decision
     decision_reason: str  # ''
     currency: str  # of the criteria's money
@@ -103,6 +104,7 @@ def newest_reading(pilot: Pilot) -> Reading | None:
         minimum_samples=version.document["minimum_samples"],
         after_the_fact=version.after_the_fact,
         after_the_look=run.after_the_look,
+        not_the_look=run.not_the_look,
         decision=run.decision,
         decision_reason=run.decision_reason,
         currency=run.currency,

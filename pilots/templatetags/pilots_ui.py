@@ -9,7 +9,7 @@ from django.http import QueryDict
 from django.middleware.csrf import get_token
 from django.utils.text import slugify
 
-from evaluations.enums import Decision, RunStatus, Verdict
+from evaluations.enums import Decision, RunStatus, StopReason, Verdict
 from pilots import charts
 from pilots.enums import EventKind, ExportState, PilotStatus, SpellStatus
 from pilots.exporters.registry import EXPORTERS
@@ -74,6 +74,7 @@ EXPORT_TONES = {
     ExportState.FAILED: "bad",
 }
 RUN_REASONS = {
+    **{reason.value: reason.label for reason in StopReason},
     "storage": "storage was unavailable",
     "rate_limited": "waiting for the vendor's rate limit",
     "vendor_paused": "the vendor is paused",

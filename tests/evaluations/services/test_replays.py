@@ -132,9 +132,20 @@ def test_an_unpriced_endpoint_needs_an_assumption_or_a_number_of_calls(simulated
 def test_an_unpriced_endpoint_runs_to_its_number_of_calls_and_costs_unknown(simulated) -> None:
     run = work(start(ready_plan(simulated.url, n=20, priced=False, max_calls=15)))
     document = run_document(run)
-    assert (document["status"], run.calls) == ("stopped_by_budget", 15)
+    assert (document["status"], document["status_reason"], run.calls) == ("stopped_by_budget", "max_calls", 15)
     assert simulated.bill()["requests"] == 15
     assert document["arms"]["candidate"]["cost"]["amount"] is None
+
+
+def test_a_run_that_came_to_its_number_of_calls_goes_on_when_the_plan_allows_more(simulated) -> None:
+    run = work(start(ready_plan(simulated.url, n=20, max_calls=15)))
+    with pytest.raises(Refused, match="all 15 calls are used up") as refusal:
+        resume_run(run=run, by=BY, at=timezone.now(), budget=Decimal(100))
+    assert refusal.value.field == "max_calls"
+    Plan.objects.update(max_calls=40)
+    resume_run(run=ReplayRun.objects.get(), by=BY, at=timezone.now())
+    assert work(run).status is RunStatus.FINISHED
+    assert simulated.bill()["requests"] == 40
 
 
 def test_an_assumed_price_limits_an_unpriced_endpoint(simulated) -> None:
@@ -195,7 +206,7 @@ def test_a_run_that_its_teams_month_stopped_goes_on_when_the_month_has_room(simu
     plan = ready_plan(simulated.url, n=60)
     Team.objects.update(monthly_cap_amount=Decimal("0.005"), monthly_cap_currency="USD")
     stopped = work(start(plan))
-    assert stopped.status is RunStatus.STOPPED_BY_BUDGET
+    assert (stopped.status, stopped.status_reason) == (RunStatus.STOPPED_BY_BUDGET, "monthly_cap")
     Team.objects.update(monthly_cap_amount=Decimal(5))
     run = ReplayRun.objects.get()
     resume_run(run=run, by=BY, at=timezone.now())
@@ -255,9 +266,12 @@ def test_a_cancelled_run_keeps_its_answers_and_can_go_on(simulated) -> None:
     assert work_once(run=run) is None
     run = work(run)
     assert (run.status, run.done) == (RunStatus.CANCELLED, 30)
+    # What was read is not the one planned look: that is the run's own end.
+    assert run_document(run)["not_the_look"]
     resume_run(run=run, by=BY, at=timezone.now())
     run = work(run)
     assert (run.status, run.done) == (RunStatus.FINISHED, 60)
+    assert not run_document(run)["not_the_look"]
     assert simulated.bill()["requests"] == 60
     with pytest.raises(Conflict, match="not stopped"):
         resume_run(run=run, by=BY, at=timezone.now())

@@ -104,3 +104,34 @@ def test_an_ended_run_shows_its_verdict_and_both_arms() -> None:
     assert page.context["progress"].done == 8
     assert [row.metric for row in page.context["criteria"]] == ["answered"]
     assert {role: arm.succeeded for role, arm in page.context["arms"].items()} == {"incumbent": 4, "candidate": 4}
+
+
+@pytest.mark.django_db
+def test_what_a_run_that_was_stopped_read_is_not_called_the_planned_check() -> None:
+    run = _pending()
+    client = session(make.member(Team.objects.get()))
+    address, label = reverse("pilots:run", args=[run.pk]), "not the planned check: the run did not come to its end"
+    assert label not in client.get(address).content.decode()
+    replays.cancel_run(run=run, by=make.actor(), at=timezone.now())
+    replays.settle_run(run=run, at=timezone.now())
+    assert label in client.get(address).content.decode()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("reason", "words", "required"),
+    [
+        ("budget", "stopped by budget: the run&#x27;s hard cap", True),
+        ("monthly_cap", "stopped by budget: the team&#x27;s month", False),
+        ("max_calls", "stopped by budget: the number of calls", False),
+    ],
+)
+def test_a_run_that_a_cap_stopped_says_which_and_asks_for_a_higher_one_only_where_it_is_its_own(
+    reason, words, required
+) -> None:
+    run = _pending()
+    replays.end_run(run=run, status=RunStatus.STOPPED_BY_BUDGET, reason=reason, at=timezone.now())
+    client = session(make.member(Team.objects.get()))
+    assert words in client.get(reverse("pilots:run", args=[run.pk])).content.decode()
+    asked = client.get(reverse("pilots:resume", args=[run.pk])).context["form"]
+    assert asked.fields["budget"].required is required
