@@ -31,6 +31,7 @@ NOT_REPLAYED = frozenset(
     }
 )
 # Reasoning, encrypted reasoning and log probabilities are never kept.
+_REASONING = frozenset({"reasoning", "reasoning_content", "reasoning_details", "thinking_blocks"})
 _MESSAGE_KEYS = ("role", "content", "name", "tool_calls", "function_call", "refusal")
 
 
@@ -77,7 +78,9 @@ def instant(value: Any, at: str) -> datetime | None:
 
 
 def chat_request(value: Any, at: str = "request") -> dict[str, Any]:
-    """A chat request without model, transport and identity fields; parameters that are null count as not given."""
+    """A chat request without model, transport and identity fields, and without reasoning in its earlier answers;
+    parameters that are null count as not given.
+    """
     body = mapping(value, at)
     request = {key: item for key, item in body.items() if item is not None and key not in NOT_REPLAYED}
     messages = request.get("messages")
@@ -90,6 +93,10 @@ def chat_request(value: Any, at: str = "request") -> dict[str, Any]:
             raise FieldError(f"{at}.{key}", "must be a list of objects")
     if "response_format" in request:
         mapping(request["response_format"], f"{at}.response_format")
+    request["messages"] = [
+        message if _REASONING.isdisjoint(message) else {k: v for k, v in message.items() if k not in _REASONING}
+        for message in messages
+    ]
     return request
 
 

@@ -52,6 +52,15 @@ def test_a_full_line_arrives_whole(tmp_path):
     ]
 
 
+def test_reasoning_of_earlier_answers_is_not_kept(tmp_path):
+    """Encrypted or shown, it is no part of the conversation that others can be asked to go on with."""
+    answer = {"role": "assistant", "content": "4"}
+    sealed = {"reasoning": {"encrypted_content": "SEALED"}, "reasoning_content": "hm", "thinking_blocks": [{}]}
+    messages = [{"role": "user", "content": "2+2?"}, answer | sealed, {"role": "user", "content": "Sure?"}]
+    [sample] = read(tmp_path, {"request": {"messages": messages}})
+    assert sample.request == {"messages": [messages[0], answer, messages[2]]}
+
+
 def test_only_the_request_is_required_and_unknown_stays_none(tmp_path):
     assert read(tmp_path, {"request": REQUEST, "segments": None, "response": None}) == [
         CapturedSample(line=1, external_id=None, request=REQUEST)
