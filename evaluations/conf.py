@@ -6,6 +6,7 @@ Public surface: ``setting``, ``data_dir``, ``SQLITE_OPTIONS``, ``embedded_broker
 
 from __future__ import annotations
 
+import os
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -68,7 +69,7 @@ def embedded_broker(folder: Path) -> tuple[str, dict[str, Any]]:
     control = folder / "control"
     for path in (queue, control):
         path.mkdir(parents=True, exist_ok=True)
-    return "filesystem://", {
+    return "filesystem://localhost", {
         "data_folder_in": str(queue),
         "data_folder_out": str(queue),
         "control_folder": str(control),
@@ -76,17 +77,39 @@ def embedded_broker(folder: Path) -> tuple[str, dict[str, Any]]:
     }
 
 
+# A connection that died unheard is noticed within seconds. A message that a killed worker took comes back after the
+# visibility timeout and one restore interval, not ten; until then the sweep has sent another.
+REDIS_OPTIONS: dict[str, Any] = {
+    "socket_connect_timeout": 5,
+    "socket_timeout": 10,
+    "socket_keepalive": True,
+    "health_check_interval": 10,
+    "visibility_timeout": 900,
+    "unacked_restore_throttle": 1,
+}
+
+
 def celery_defaults() -> dict[str, Any]:
-    """For a Celery app that serves this engine alone. What the tasks rely on under any app is set on the tasks."""
-    return {
+    """For a Celery app that serves this engine alone. What the tasks rely on under any app is set on the tasks.
+
+    Without what the CELERY_* settings name: Celery would put its defaults above them.
+    """
+    from django.conf import settings
+
+    # Celery takes the address from its environment variable before the setting.
+    broker = os.environ.get("CELERY_BROKER_URL") or getattr(settings, "CELERY_BROKER_URL", None) or ""
+    is_redis = str(broker).partition("://")[0] in ("redis", "rediss", "sentinel")
+    defaults = {
         "accept_content": ["json"],
         "task_serializer": "json",
         "result_serializer": "json",
         "task_default_queue": "default",
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
+        "broker_transport_options": REDIS_OPTIONS if is_redis else {},
         "worker_hijack_root_logger": False,
     }
+    return {name: value for name, value in defaults.items() if not hasattr(settings, f"CELERY_{name.upper()}")}
 
 
 QUEUES = ("replay", "scoring", "export", "default")

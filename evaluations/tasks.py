@@ -9,7 +9,7 @@ import signal
 from functools import partial
 
 from celery import shared_task
-from celery.signals import after_task_publish, worker_init, worker_process_init, worker_shutting_down
+from celery.signals import after_task_publish, beat_init, worker_init, worker_process_init, worker_shutting_down
 from django.db import close_old_connections
 from django.utils import timezone
 
@@ -23,15 +23,22 @@ _stopping = multiprocessing.get_context("fork").Event()
 HINTS_AT_MOST = 8
 
 # On the tasks, and the queue where they are sent: so it holds under a host's own Celery app as well, and only for ours.
-task = partial(shared_task, acks_late=True, reject_on_worker_lost=True, ignore_result=True, serializer="json")
+# A hint expires, or they would pile up for as long as all workers are busy, or there are none: the sweep sends others.
+task = partial(
+    shared_task, acks_late=True, reject_on_worker_lost=True, ignore_result=True, serializer="json", expires=120
+)
+
+
+def preload() -> None:
+    """Seconds to import: once, before a pool forks, and not in each child when a run is about to end."""
+    importlib.import_module("scipy.stats")
+    importlib.import_module("scipy.optimize")
 
 
 @worker_init.connect
 def _start(**kwargs: object) -> None:
     _stopping.clear()
-    # Seconds to import: once here, before the pool forks, and not in each child when a run is about to end.
-    importlib.import_module("scipy.stats")
-    importlib.import_module("scipy.optimize")
+    preload()
 
 
 @worker_shutting_down.connect
@@ -53,10 +60,13 @@ def stopping() -> bool:
 def work_on_run(run_id: int) -> None:
     """Work on one chunk of a run, then leave a hint for the next."""
     from evaluations.models import ReplayRun
-    from evaluations.services.work import work_once
+    from evaluations.services.work import work_on_chunk
 
     run = ReplayRun.objects.filter(pk=run_id).first()
-    if run is not None and not stopping() and work_once(run=run, stopping=stopping) and not stopping():
+    if run is None or stopping() or work_on_chunk(run=run, stopping=stopping) is None:
+        return
+    hint_to_settle(run_id)
+    if not stopping():
         # Where the arms go in step, the chunk that is done now may be what the other arm has waited for.
         hint(run_id, chunks=2 if run.in_step else 1)
 
@@ -86,6 +96,12 @@ def sweep() -> None:
         else:
             hint_to_settle(run.pk)
     beat(Beat.SWEEP, at=now)
+
+
+@beat_init.connect
+def _sweep_at_once(**kwargs: object) -> None:
+    """The scheduler's own first tick is an interval away; what was left lying when all was stopped goes on now."""
+    send_hints(sweep, (), queue="default")
 
 
 @after_task_publish.connect(sender=sweep.name)

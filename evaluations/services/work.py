@@ -1,4 +1,7 @@
-"""One chunk at a time, by whoever has time. Public surface: ``work_once``, ``Stop``, ``open_runs``."""
+"""One chunk at a time, by whoever has time.
+
+Public surface: ``work_on_chunk``, ``work_once``, ``Stop``, ``open_runs``.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +52,15 @@ def new_owner() -> str:
 
 
 def work_once(*, run: ReplayRun | None = None, stopping: Stop = never) -> ReplayRun | None:
-    """Claim one chunk (of ``run``, or of any), work on it, and end its run where that was the last one.
+    """Work on one chunk, and end its run where that was the last one."""
+    worked = work_on_chunk(run=run, stopping=stopping)
+    if worked is not None:
+        settle_run(run=worked, at=timezone.now())
+    return worked
+
+
+def work_on_chunk(*, run: ReplayRun | None = None, stopping: Stop = never) -> ReplayRun | None:
+    """Claim one chunk (of ``run``, or of any) and work on it; what it leaves is for ``settle_run``.
 
     Returns the run that was worked on; None if there is nothing to claim.
     """
@@ -61,7 +72,6 @@ def work_once(*, run: ReplayRun | None = None, stopping: Stop = never) -> Replay
         release(claim, done=True)
     else:
         _call(claim, stopping)
-    settle_run(run=claim.run, at=timezone.now())
     return claim.run
 
 

@@ -1,19 +1,17 @@
-"""Which message goes to which queue, by real sending; the worker command listens to all of them."""
+"""Which message goes to which queue, by real sending."""
 
 from __future__ import annotations
 
 import pickle
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from celery import current_app
-from celery.signals import before_task_publish
-from django.core.management import call_command
+from celery.signals import beat_init, before_task_publish
 from django.utils import timezone
 
 from evaluations import tasks as engine
-from evaluations.conf import QUEUES
 from evaluations.models import Heartbeat, ReplayRun
 from pilots import tasks
 from pilots.services.replays import start_replay
@@ -76,17 +74,34 @@ def test_a_clock_that_is_set_back_does_not_silence_the_scheduler() -> None:
     assert pickle.loads(pickle.dumps(tick)).is_due(now + hour).is_due  # as it is kept between starts
 
 
+@pytest.mark.django_db(transaction=True)
+def test_the_scheduler_sweeps_as_soon_as_it_starts(sent: Sent) -> None:
+    beat_init.send(sender=None)
+    assert sent == [("evaluations.tasks.sweep", "default")]
+    assert [str(row.name) for row in Heartbeat.objects.all()] == ["scheduler"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_hints_expire_so_that_they_do_not_pile_up_while_nobody_takes_them() -> None:
+    seen: list[timedelta] = []
+
+    def note(headers: dict[str, str], **kwargs: object) -> None:
+        seen.append(datetime.fromisoformat(headers["expires"]) - timezone.now())
+
+    before_task_publish.connect(note)
+    try:
+        engine.hint(1, chunks=1)
+        engine.hint_to_settle(1)
+        for entry in current_app.conf.beat_schedule.values():
+            current_app.tasks[entry["task"]].apply_async(**entry["options"])  # as the scheduler does
+    finally:
+        before_task_publish.disconnect(note)
+    assert len(seen) >= 4
+    assert all(timedelta(seconds=110) < left <= timedelta(seconds=120) for left in seen)
+
+
 def test_every_task_of_ours_is_acknowledged_late_and_keeps_no_result() -> None:
     names = {name for name in current_app.tasks if name.startswith(("evaluations.", "pilots."))}
     assert {task.name for task in (engine.work_on_run, engine.sweep, tasks.tick_schedules)} < names
     ours = [current_app.tasks[name] for name in names]
     assert {(task.acks_late, task.reject_on_worker_lost, task.ignore_result) for task in ours} == {(True, True, True)}
-
-
-def test_the_worker_command_listens_to_every_queue(monkeypatch: pytest.MonkeyPatch, data_dir: object) -> None:
-    called: list[list[str]] = []
-    monkeypatch.setattr(type(current_app._get_current_object()), "worker_main", lambda app, argv: called.append(argv))
-    call_command("worker")
-    [arguments] = called
-    assert "--queues=replay,scoring,export,default" in arguments
-    assert ",".join(QUEUES) == "replay,scoring,export,default"

@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from evaluations.conf import REDIS_OPTIONS
+
 ROOT = Path(__file__).resolve().parents[2]
 REPORT = """
 import json, sys
@@ -25,6 +27,8 @@ json.dump({
     "transactions": database.get("OPTIONS", {}).get("transaction_mode"),
     "health_checks": database.get("CONN_HEALTH_CHECKS", False),
     "broker": [app.conf.broker_url, dict(app.conf.broker_transport_options).get("data_folder_in")],
+    "transport": dict(app.conf.broker_transport_options),
+    "default_queue": app.conf.task_default_queue,
     "serializers": [app.conf.task_serializer, app.conf.result_serializer, app.conf.accept_content],
     "secure": [settings.SESSION_COOKIE_SECURE, settings.CSRF_COOKIE_SECURE, settings.SECURE_SSL_REDIRECT],
     "hsts": settings.SECURE_HSTS_SECONDS,
@@ -79,7 +83,7 @@ def named(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 def test_with_no_environment_everything_is_a_file_in_the_data_directory(bare: dict[str, Any], folder: Path) -> None:
     assert bare["database"] == ["sqlite3", str(folder / "pilots.sqlite3")]
     assert bare["transactions"] == "IMMEDIATE"
-    assert bare["broker"] == ["filesystem://", str(folder / "broker" / "queue")]
+    assert bare["broker"] == ["filesystem://localhost", str(folder / "broker" / "queue")]
     assert bare["mail"] == "console"
     assert (bare["debug"], bare["hosts"]) == (False, ["localhost", "127.0.0.1", "[::1]"])
 
@@ -106,6 +110,27 @@ def test_a_public_https_address_turns_on_what_belongs_to_it(named: dict[str, Any
 def test_messages_are_json_and_nothing_else(bare: dict[str, Any], named: dict[str, Any]) -> None:
     for seen in (bare, named):
         assert seen["serializers"] == ["json", "json", ["json"]]
+
+
+def test_only_redis_is_given_the_options_of_redis(bare: dict[str, Any], named: dict[str, Any], tmp_path: Path) -> None:
+    assert named["transport"] == REDIS_OPTIONS
+    assert set(bare["transport"]) == {"data_folder_in", "data_folder_out", "control_folder", "polling_interval"}
+    assert read(tmp_path, CELERY_BROKER_URL="amqp://guest@broker.example//")["transport"] == {}
+
+
+HOST = """
+from config.settings import *
+CELERY_TASK_DEFAULT_QUEUE = "mine"
+CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 60}
+"""
+
+
+def test_what_a_host_has_set_counts_before_our_defaults(tmp_path: Path) -> None:
+    (tmp_path / "host_settings.py").write_text(HOST)
+    given = {"DJANGO_SETTINGS_MODULE": "host_settings", "PYTHONPATH": str(tmp_path), "CELERY_BROKER_URL": "redis://x"}
+    seen = read(tmp_path / "data", **given)
+    assert (seen["default_queue"], seen["transport"]) == ("mine", {"visibility_timeout": 60})
+    assert seen["serializers"] == ["json", "json", ["json"]]
 
 
 def test_the_secret_key_is_made_once_and_is_for_its_owner_only(bare: dict[str, Any], folder: Path) -> None:
