@@ -1,4 +1,6 @@
-"""Rows of a workload's sample pool. Public surface: ``digests_of``, ``add_samples``, ``add_answers``.
+"""Rows of a workload's sample pool.
+
+Public surface: ``digests_of``, ``keys_of``, ``joining_answers``, ``add_samples``, ``add_answers``.
 
 A sample is stored once per workload and external id; whoever comes second finds it there.
 """
@@ -6,11 +8,13 @@ A sample is stored once per workload and external id; whoever comes second finds
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from django.db import IntegrityError, transaction
 
 from evaluations.capture.base import CapturedResponse
+from evaluations.capture.digest import sample_digest
 from evaluations.models import RecordedContent, RecordedResponse, Sample, SampleContent, Workload
 from evaluations.services.bulk import insert_rows
 from evaluations.services.errors import Conflict
@@ -33,6 +37,36 @@ def digests_of(workload: Workload, external_ids: Iterable[str]) -> dict[str, str
     """Content digests of those ids that the pool has."""
     found = Sample.objects.filter(workload=workload, external_id__in=list(external_ids))
     return dict(found.values_list("external_id", "digest"))
+
+
+def keys_of(workload: Workload, external_ids: Iterable[str]) -> dict[str, int]:
+    """Primary keys of those ids that the pool has."""
+    found = Sample.objects.filter(workload=workload, external_id__in=list(external_ids))
+    return dict(found.values_list("external_id", "pk"))
+
+
+def joining_answers(workload: Workload, rows: Sequence[tuple[Row, str]]) -> set[str]:
+    """Ids of the ``rows`` that are the pool's sample, whose digest stands beside, but for their answer.
+
+    The sample has none yet, or has this very one: it keeps the digest that it was stored with.
+    """
+    same = {
+        row.external_id: row.sample.response
+        for row, digest in rows
+        if row.sample.response is not None and sample_digest(replace(row.sample, response=None)) == digest
+    }
+    stored = RecordedContent.objects.filter(
+        response__sample__workload=workload, response__sample__external_id__in=list(same)
+    )
+    answers = {
+        external_id: (text, message)
+        for external_id, text, message in stored.values_list("response__sample__external_id", "text", "message")
+    }
+    return {
+        external_id
+        for external_id, answer in same.items()
+        if external_id not in answers or answers[external_id] == (answer.text, answer.message)
+    }
 
 
 def add_samples(workload: Workload, rows: Sequence[Row], *, at: datetime) -> dict[str, int]:
@@ -73,8 +107,7 @@ def _add_samples(workload: Workload, rows: Sequence[Row], at: datetime) -> dict[
             for row in fresh
         ),
     )
-    ids = [row.external_id for row in rows]
-    keys = dict(Sample.objects.filter(workload=workload, external_id__in=ids).values_list("external_id", "pk"))
+    keys = keys_of(workload, (row.external_id for row in rows))
     insert_rows(
         SampleContent,
         ("sample", "request", "reference"),

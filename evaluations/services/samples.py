@@ -25,7 +25,7 @@ from evaluations.services import audit
 from evaluations.services.bulk import insert_rows
 from evaluations.services.errors import Refused
 from evaluations.services.sample_file import Rejects, Row, SampleFile, Spool
-from evaluations.services.sample_pool import add_answers, add_samples, digests_of
+from evaluations.services.sample_pool import add_answers, add_samples, digests_of, joining_answers, keys_of
 
 T = TypeVar("T")
 _LOOKUP = 500  # ids in one query
@@ -60,6 +60,7 @@ class _Survey:
     redacted: Counter[str] = field(default_factory=Counter)
     digests: dict[str, bytes] = field(default_factory=dict)  # of replayable samples, by external id
     strata: dict[str, str | None] = field(default_factory=dict)
+    joining: set[str] = field(default_factory=set)  # samples that the pool has, but for the answer that comes here
 
 
 def import_samples(
@@ -81,11 +82,11 @@ def import_samples(
     """Check the whole file, add what is new to the workload's pool, and freeze a set of the file's samples.
 
     A sample is known by the log's id, else by its content. The same id with other content, in the file or in the pool,
-    is a bad line. A line without a prompt is stored as the recorded answer of the pool's sample of that id if that has
-    none yet, and is never a member. The set holds all samples, or ``take`` of them, drawn with ``seed`` and in
-    proportion to the segment ``stratify``; the same file again returns the same set. Raises ``Refused`` naming file,
-    line and field of the first bad line, and nothing is stored; ``skip_bad`` counts bad lines and writes them to a
-    file in the data directory instead.
+    is a bad line; an answer to a sample that the pool has without one is joined to it. A line without a prompt is
+    stored as the recorded answer of the pool's sample of that id if that has none yet, and is never a member. The set
+    holds all samples, or ``take`` of them, drawn with ``seed`` and in proportion to the segment ``stratify``; the same
+    file again returns the same set. Raises ``Refused`` naming file, line and field of the first bad line, and nothing
+    is stored; ``skip_bad`` counts bad lines and writes them to a file in the data directory instead.
     """
     if take is not None and take < 1:
         raise Refused("must be at least 1", field="take")
@@ -139,7 +140,7 @@ def _survey(
 ) -> _Survey:
     """Read and check every line without writing to the database; readable ones go to ``spool``."""
     survey = _Survey()
-    unchecked: dict[str, int] = {}  # external id -> line, not yet compared with the pool
+    unchecked: dict[str, Row] = {}  # by external id, not yet compared with the pool
     for row in file.rows():
         survey.read += 1
         if survey.read % _PROGRESS == 0:
@@ -158,7 +159,7 @@ def _survey(
             continue
         else:
             survey.digests[row.external_id] = digest
-            unchecked[row.external_id] = line
+            unchecked[row.external_id] = row
             if stratify is not None:
                 survey.strata[row.external_id] = row.sample.segments.get(stratify)
         survey.redacted.update(row.redacted)
@@ -169,13 +170,20 @@ def _survey(
     return survey
 
 
-def _compare_with_pool(workload: Workload, survey: _Survey, unchecked: dict[str, int], rejects: Rejects) -> None:
-    for external_id, digest in digests_of(workload, unchecked).items():
-        if survey.digests[external_id] != bytes.fromhex(digest):
-            del survey.digests[external_id]
-            survey.strata.pop(external_id, None)
-            reason = f"{external_id!r} already holds other content in the pool"
-            rejects.add(BadLine(unchecked[external_id], "id", reason))
+def _compare_with_pool(workload: Workload, survey: _Survey, unchecked: dict[str, Row], rejects: Rejects) -> None:
+    other = {
+        external_id: digest
+        for external_id, digest in digests_of(workload, unchecked).items()
+        if survey.digests[external_id] != bytes.fromhex(digest)
+    }
+    survey.joining |= joining_answers(
+        workload, [(unchecked[external_id], digest) for external_id, digest in other.items()]
+    )
+    for external_id in other.keys() - survey.joining:
+        del survey.digests[external_id]
+        survey.strata.pop(external_id, None)
+        reason = f"{external_id!r} already holds other content in the pool"
+        rejects.add(BadLine(unchecked[external_id].sample.line, "id", reason))
     unchecked.clear()
 
 
@@ -204,7 +212,10 @@ def _store(
 
     keys: dict[str, int] = {}
     for batch in _batches(accepted(), _BATCH):
-        keys |= add_samples(workload, batch, at=at)
+        joining = [row for row in batch if row.external_id in survey.joining]
+        add_answers(workload, joining)
+        keys |= keys_of(workload, (row.external_id for row in joining))
+        keys |= add_samples(workload, [row for row in batch if row.external_id not in survey.joining], at=at)
         if len(keys) % _PROGRESS == 0:
             progress(f"{len(keys):,} samples stored")
     if survey.answers:

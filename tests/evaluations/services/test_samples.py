@@ -215,6 +215,26 @@ def test_an_id_of_the_pool_keeps_its_content(workload: Workload, tmp_path: Path,
     assert (report.read, report.stored, report.rejected, members(report.sample_set)) == (2, 1, 1, ["r2"])
 
 
+def test_an_answer_that_comes_later_is_joined_to_its_sample(workload: Workload, tmp_path: Path) -> None:
+    first = take_in(workload, log(tmp_path, [line(1, response=None), line(2, response=None), line(3)]))
+    digest = Sample.objects.get(external_id="r1").digest
+    answered = log(tmp_path, [line(1), line(2, response=None), line(3)], "answered.jsonl")
+    assert take_in(workload, answered).sample_set == first.sample_set
+    assert RecordedContent.objects.get(response__sample__external_id="r1").text == "no"
+    assert RecordedResponse.objects.count() == 2
+    # The sample is the one that it was, and the same file again changes nothing.
+    assert Sample.objects.get(external_id="r1").digest == digest
+    before = counts()
+    assert take_in(workload, answered).sample_set == first.sample_set
+    assert counts() == before
+    other_answer = log(tmp_path, [line(1, response={**line(1)["response"], "text": "yes"})], "other.jsonl")
+    with pytest.raises(Refused, match="'r1' already holds other content in the pool"):
+        take_in(workload, other_answer)
+    other_request = log(tmp_path, [line(2, reference="no")], "request.jsonl")
+    with pytest.raises(Refused, match="'r2' already holds other content in the pool"):
+        take_in(workload, other_request)
+
+
 def test_pools_of_two_workloads_do_not_meet(workload: Workload, tmp_path: Path) -> None:
     other, _ = save_workload(slug="routing", team=workload.team, by=BY, at=AT)
     first = take_in(workload, log(tmp_path, [line(1)]))
