@@ -24,7 +24,7 @@ from evaluations.simulator.behaviours import UNBILLED_FAULTS
 from evaluations.simulator.config import SimulatorConfig
 from evaluations.simulator.dialects.anthropic_messages import AnthropicMessages
 from evaluations.simulator.dialects.base import JSON, BadRequest, Call, Dialect, Failure, Reply, dumps
-from evaluations.simulator.dialects.gemini_generate import GeminiGenerate
+from evaluations.simulator.dialects.gemini_generate import GeminiGenerate, VertexGenerate
 from evaluations.simulator.dialects.mai_chat import MAIChat
 from evaluations.simulator.dialects.openai_chat import AzureChat, OpenAIChat
 from evaluations.simulator.dialects.openai_responses import AzureResponses, OpenAIResponses
@@ -39,6 +39,7 @@ VENDORS: web.AppKey[Vendors] = web.AppKey("vendors", Vendors)
 _LARGEST_REQUEST = 64 * 1024 * 1024
 _FIRST_TOKEN_SHARE = 0.3  # of a stream's latency passes before its first event
 
+_VERTEX = "/v1beta1/projects/{project}/locations/{location}/publishers/google/models/{model}"
 _ROUTES: tuple[tuple[str, Dialect, bool], ...] = (
     ("/v1/chat/completions", OpenAIChat(), False),
     ("/v1/responses", OpenAIResponses(), False),
@@ -50,6 +51,8 @@ _ROUTES: tuple[tuple[str, Dialect, bool], ...] = (
     ("/anthropic/v1/messages", AnthropicMessages(), False),
     ("/v1beta/models/{model}:generateContent", GeminiGenerate(), False),
     ("/v1beta/models/{model}:streamGenerateContent", GeminiGenerate(), True),
+    (f"{_VERTEX}:generateContent", VertexGenerate(), False),
+    (f"{_VERTEX}:streamGenerateContent", VertexGenerate(), True),
 )
 
 

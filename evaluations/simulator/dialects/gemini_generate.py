@@ -1,4 +1,4 @@
-"""Google Gemini generateContent. Public surface: ``GeminiGenerate``.
+"""Google Gemini generateContent. Public surface: ``GeminiGenerate``, ``VertexGenerate``.
 
 Facts: googleapis/python-genai types and recorded exchanges: thoughts are counted beside candidates, a blocked prompt
 has no candidates, a tool call is a part and ends with STOP, a 429 tells its wait in ``details`` and not in a header.
@@ -140,6 +140,22 @@ class GeminiGenerate:
 
     def headers(self, request_id: str, limit: RateLimit | None) -> dict[str, str]:
         return {}
+
+
+class VertexGenerate(GeminiGenerate):
+    """The same at Vertex, ``.../publishers/google/models/{model}:generateContent``: stricter in what it takes."""
+
+    def authorised(self, headers: Mapping[str, str]) -> bool:
+        return bearer(headers)
+
+    def read(self, body: JSON, *, model: str | None, stream: bool) -> Call:
+        call = super().read(body, model=model, stream=stream)
+        parts = [part for content in body["contents"] for part in content.get("parts") or ()]
+        if any("id" in part.get(kind, ()) for part in parts for kind in ("functionCall", "functionResponse")):
+            raise BadRequest('Invalid JSON payload received. Unknown name "id": Cannot find field.')
+        if any("mimeType" not in part["fileData"] for part in parts if "fileData" in part):
+            raise BadRequest("The fileData must have a mimeType.")
+        return call
 
 
 def _turns(content: JSON) -> Iterator[tuple[str, str]]:

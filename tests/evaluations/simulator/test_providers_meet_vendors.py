@@ -41,21 +41,30 @@ streams = pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream
 def vendors() -> Iterator[SimulatedVendors]:
     models = {fault: ModelBehaviour(faults={fault: 1.0}, retry_after="3") for fault in FAULTS}
     models["good"] = ModelBehaviour(reasoning_tokens=30, cached_input_share=0.5)
-    with SimulatedVendors(SimulatorConfig(models=models)) as vendors:
+    with SimulatedVendors(SimulatorConfig(models=models, require_key=True)) as vendors:
         yield vendors
 
 
 def complete(
-    vendors: SimulatedVendors, protocol: str, model: str, *, stream: bool, deadline_seconds: float = 5.0, **body: object
+    vendors: SimulatedVendors,
+    protocol: str,
+    model: str,
+    *,
+    stream: bool,
+    deadline_seconds: float = 5.0,
+    base: str | None = None,
+    options: dict[str, str] | None = None,
+    **body: object,
 ) -> CompletionResult:
     endpoint = EndpointConfig(
         slug="simulated",
         protocol=protocol,
-        base_url=vendors.url + BASES[protocol],
+        base_url=vendors.url + (BASES[protocol] if base is None else base),
         wire_model=model,
         credential="key",
         stream=stream,
         deadline_seconds=deadline_seconds,
+        options=options or {},
     )
     policy = EgressPolicy.from_environment({"PILOTS_EGRESS_ALLOW": urlsplit(vendors.url).netloc})
 
@@ -99,6 +108,37 @@ def test_a_tool_call(vendors: SimulatedVendors, protocol: str, stream: bool) -> 
 def test_the_same_words_with_and_without_a_stream(vendors: SimulatedVendors, protocol: str) -> None:
     whole, streamed = (complete(vendors, protocol, "good", stream=stream) for stream in (False, True))
     assert (whole.text, whole.usage.output_total) == (streamed.text, streamed.usage.output_total)
+
+
+IMAGE = {"type": "image_url", "image_url": {"url": "https://images.example.com/cat.png"}}
+CALL = {"id": "c1", "type": "function", "function": {"name": "weather", "arguments": '{"city": "Rome"}'}}
+WITH_A_TOOL = [
+    {"role": "user", "content": [{"type": "text", "text": "What is the weather there?"}, IMAGE]},
+    {"role": "assistant", "content": None, "tool_calls": [CALL]},
+    {"role": "tool", "tool_call_id": "c1", "content": "sunny"},
+]
+
+
+@streams
+@pytest.mark.parametrize(
+    ("protocol", "base", "options"),
+    [
+        ("azure_openai", "", {}),
+        ("azure_openai", "", {"api_version": "2024-10-21"}),
+        ("azure_openai", "", {"auth": "bearer"}),
+        ("openai_responses", "/openai/v1", {"auth": "api-key"}),
+        ("mai_chat", "", {"auth": "bearer"}),
+        ("anthropic_messages", "/anthropic", {}),
+        ("anthropic_messages", "/anthropic/", {"auth": "bearer"}),
+        ("gemini_generate", "", {"project": "p", "location": "europe-west4"}),
+    ],
+)
+def test_every_other_route_takes_a_conversation_with_tool_and_image(
+    vendors: SimulatedVendors, protocol: str, base: str, options: dict[str, str], stream: bool
+) -> None:
+    """Azure's two, its Responses API, Claude in Foundry, Gemini at Vertex: with keys and with tokens."""
+    result = complete(vendors, protocol, "good", stream=stream, base=base, options=options, messages=WITH_A_TOOL)
+    assert (result.outcome, result.served_model) == (Outcome.OK, "good")
 
 
 OUTCOMES = {
