@@ -126,11 +126,12 @@ def _message(body: Any) -> str:
             if found := text(holder.get(key)):
                 return found
     # How FastAPI, and with it vLLM and Mistral, names a parameter that it does not take.
-    return "; ".join(f"{_place(detail)}: {text(obj(detail).get('msg'))}" for detail in items(obj(body).get("detail")))
+    return "; ".join(map(_complaint, items(obj(body).get("detail"))))
 
 
-def _place(detail: Any) -> str:
-    return ".".join(str(part) for part in items(obj(detail).get("loc")))
+def _complaint(detail: Any) -> str:
+    place = ".".join(str(part) for part in items(obj(detail).get("loc")))
+    return f"{place}: {text(obj(detail).get('msg')) or 'refused'}"
 
 
 def _words(body: Any) -> frozenset[str]:

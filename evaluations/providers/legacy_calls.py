@@ -22,12 +22,14 @@ def with_tools(body: JSON, changes: list[ParameterChange]) -> None:
         name = text(obj(chosen).get("name"))
         body.setdefault("tool_choice", {"type": "function", "function": {"name": name}} if name else chosen)
         changes.append(ParameterChange("function_call", "renamed", "tool_choice"))
-    if any(_is_legacy(message) for message in body["messages"]):
+    if any(map(_is_legacy, body["messages"])):
         body["messages"] = _messages(body["messages"])
 
 
 def _is_legacy(message: Any) -> bool:
-    return obj(message).get("role") == "function" or isinstance(obj(message).get("function_call"), dict)
+    if not isinstance(message, dict):
+        return False
+    return message.get("role") == "function" or isinstance(message.get("function_call"), dict)
 
 
 def _messages(messages: Any) -> list[Any]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -49,6 +50,7 @@ class OpenAIChat(HttpProvider):
         return ChatAssembler()
 
 
+@lru_cache(maxsize=1024)
 def _is_openai(base_url: str) -> bool:
     return (urlsplit(base_url).hostname or "").endswith("api.openai.com")
 

@@ -15,11 +15,16 @@ from evaluations.providers.legacy_calls import with_tools
 from evaluations.providers.wirejson import encode
 
 OUTPUT_LIMITS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
+# Ours to decide.
 _NEVER_SENT = ("model", "stream", "stream_options")
-# Ours to decide, or without influence on the answer but stored, billed or shown at the vendor's.
-_NOT_REPEATED = ("n", "store", "metadata")
-# No price per token covers it, so no cap could hold it.
-_BILLED_APART = ("web_search_options",)
+_TAKEN_OUT = {
+    # Without influence on the answer, but stored, billed or shown at the vendor's.
+    "n": "not repeated in a replay",
+    "store": "not repeated in a replay",
+    "metadata": "not repeated in a replay",
+    # No price per token covers it, so no cap could hold it.
+    "web_search_options": "billed apart from tokens",
+}
 
 
 class Untranslatable(ValueError):
@@ -28,9 +33,13 @@ class Untranslatable(ValueError):
 
 def output_limit(body: Mapping[str, Any]) -> int:
     """The largest output limit that ``body`` names, in tokens; 0: none that is a number above 0."""
-    named = (body.get(name) for name in OUTPUT_LIMITS)
-    limits = [value for value in named if isinstance(value, int | float) and not isinstance(value, bool)]
-    return max((math.ceil(value) for value in limits if 0 < value < math.inf), default=0)
+    return max(_tokens(body.get(name)) for name in OUTPUT_LIMITS)
+
+
+def _tokens(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+        return 0
+    return math.ceil(value)
 
 
 def limit_to_send(body: Mapping[str, Any], parameters: Mapping[str, Any], otherwise: int) -> int:
@@ -63,11 +72,17 @@ def merged_body(
         if body.get(parameter, value) != value:
             changes.append(ParameterChange(parameter, "replaced", "endpoint parameter"))
         body[parameter] = value
-    changes += drop(body, _NOT_REPEATED, "not repeated in a replay")
-    changes += drop(body, _BILLED_APART, "billed apart from tokens")
-    unusable = [name for name in OUTPUT_LIMITS if name in body and not output_limit({name: body[name]})]
-    changes += drop(body, unusable, "no number of tokens")
-    if not output_limit(body):
+    for parameter, why in _TAKEN_OUT.items():
+        if parameter in body:
+            changes += drop(body, (parameter,), why)
+    limited = False
+    for name in OUTPUT_LIMITS:
+        if name in body:
+            if _tokens(body[name]):
+                limited = True
+            else:
+                changes += drop(body, (name,), "no number of tokens")
+    if not limited:
         limit = body[limit_field] = limit_to_send(request.body, endpoint.parameters, endpoint.output_limit)
         changes.append(ParameterChange(limit_field, "added", f"{limit}: no limit was captured; the cap needs one"))
     return body, changes
