@@ -88,7 +88,7 @@ def create_run(
         raise Refused("must be between 1 and 100", field="repeats")
     if take is not None and take < 1:
         raise Refused("must be at least 1", field="take")
-    amount: Decimal = budget or plan.budget_amount or setting("DEFAULT_BUDGET")[0]
+    amount: Decimal = budget if budget is not None else plan.budget_amount or setting("DEFAULT_BUDGET")[0]
     if amount <= 0:
         raise Refused("must be above 0", field="budget")
     team = plan.workload.team

@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import Any
 
 import msgspec
-from django.core.exceptions import PermissionDenied, SuspiciousOperation
+from django.core.exceptions import PermissionDenied, SuspiciousOperation, ValidationError
 from django.db import InterfaceError, OperationalError
 from django.http import Http404
 from rest_framework import exceptions
@@ -95,6 +95,9 @@ def handle(error: Exception, *, request_id: str, current_version: int | None) ->
             return say(HTTPStatus.NOT_FOUND, "There is nothing here.")
         case exceptions.APIException():
             return say(error.status_code, str(error.detail), headers=_headers(error))
+        case ValidationError():
+            # A column's own refusal of a value that no rule before it had an opinion about.
+            return say(HTTPStatus.BAD_REQUEST, " ".join(error.messages))
         case SuspiciousOperation():
             return say(HTTPStatus.BAD_REQUEST, "The request cannot be read.")
         case OperationalError() | InterfaceError():

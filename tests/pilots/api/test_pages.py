@@ -9,8 +9,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from evaluations.enums import PriceKind
+from evaluations.enums import AuditSource, PriceKind
 from evaluations.models import Price, SampleSet
+from evaluations.services.audit import Actor
 from pilots.models import Claim, TrafficDay
 from pilots.services.exports import ask_for_export
 from pilots.services.lifecycle import record_cutover, record_follow_up
@@ -178,7 +179,7 @@ def test_the_lists_of_a_pilot_too() -> None:
     start(pilot.plan)
     for number in range(3):
         key = {"key": "pilot", "filters": {"pilot": f"{pilot.slug},{number}"}}
-        ask_for_export(**key, by=_actor(program), at=timezone.now())
+        ask_for_export(**key, by=Actor.person(program.person, AuditSource.API), at=timezone.now())
         if number == 0:
             lists = ["replay-runs", "exports", *(f"pilots/{pilot.slug}/{name}" for name in ("events", "replays"))]
             program.get("vendors")
@@ -188,13 +189,6 @@ def test_the_lists_of_a_pilot_too() -> None:
         add_samples(pilot.workload, 2, stem=f"n{number}-")
         start(pilot.plan)
     assert [_queries(program, path) for path in lists] == one
-
-
-def _actor(program: Program):  # type: ignore[no-untyped-def]
-    from evaluations.enums import AuditSource
-    from evaluations.services.audit import Actor
-
-    return Actor.person(program.person, AuditSource.API)
 
 
 @pytest.mark.django_db(transaction=True)
