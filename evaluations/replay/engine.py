@@ -1,8 +1,7 @@
 """One chunk of calls in one event loop: intent row before each call, result after it, both by group commit.
 
-Public surface: ``Work``, ``Intent``, ``Settlement``, ``Answer``, ``Ledger``, ``RetryRule``, ``ChunkEnd`` and
-``run_chunk``.
-The engine knows providers, a ledger and a meter; it knows no database and no Celery.
+Public surface: ``RetryRule``, ``ChunkEnd`` and ``run_chunk``. The engine knows providers, a ledger and a meter; it
+knows no database and no Celery.
 """
 
 from __future__ import annotations
@@ -10,78 +9,26 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum, auto
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 from evaluations.enums import PAUSES_VENDOR, RETRIED, STOPS_ARM, Outcome
 from evaluations.faults import reached
-from evaluations.providers.base import CompletionRequest, CompletionResult, EndpointConfig, Provider, Transport
+from evaluations.providers.base import EndpointConfig, Provider, Transport
+from evaluations.replay.commits import GroupCommit
+from evaluations.replay.ledger import Answer, Intent, Ledger, Settlement, Work
 from evaluations.replay.meter import Meter
 from evaluations.replay.pacing import Pace, backoff_seconds
 
-T = TypeVar("T")
-
 TICK_SECONDS = 0.2
-GATHER_SECONDS = 0.003
+# Of the places, so many may be taken anew while the results of their last calls wait for the commit: one in eight. Else
+# every place would stand empty while the group gathers. It is what a kill can lose beyond the calls at the vendor.
+REFILLED_EARLY = 8
 # Between two exchanges with the other workers: at the least, and at the most.
 EXCHANGE_SECONDS = (0.05, 0.25)
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """One sample to be answered by one arm."""
-
-    sample_id: int
-    position: int
-    repeat: int
-    request: CompletionRequest
-    attempts: int = 0  # calls already sent for it, by lost workers or earlier ones
-    failures: int = 0  # those of them that count towards the retry budget
-    waited_seconds: float = 0.0  # since the vendor's first "slow down"
-
-
-@dataclass(frozen=True, slots=True)
-class Intent:
-    """The decision to send attempt ``number`` for ``work``; committed before the call."""
-
-    work: Work
-    number: int
-
-
-@dataclass(frozen=True, slots=True)
-class Settlement:
-    """How the attempt of ``intent`` ended. ``final``: it is the arm's answer to that sample."""
-
-    intent: Intent
-    result: CompletionResult
-    final: bool
-
-
-class Answer(Enum):
-    """What the ledger says to an intent."""
-
-    GO = auto()
-    BUDGET = auto()  # the cap would be passed
-    LATER = auto()  # the cap has room again once calls in flight are settled for less than was reserved
-    NOT_PERMITTED = auto()  # the data agreement does not list this vendor, region or purpose
-    LEASE_LOST = auto()  # another worker has the chunk now
-    STOPPED = auto()  # the run was cancelled or has ended
-
-
-class Ledger(Protocol):
-    """Where intents and results are kept. Called from one thread, never concurrently; may block and retry."""
-
-    def commit(
-        self, intents: Sequence[Intent], settlements: Sequence[Settlement], withdrawn: Sequence[Intent]
-    ) -> Sequence[Answer]:
-        """Store all in one transaction and renew the lease; one answer an intent, in order.
-
-        ``withdrawn`` are intents of earlier commits that were never sent.
-        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,99 +56,11 @@ _END_OF = {
 
 
 @dataclass
-class _GroupCommit:
-    """Collects intents and settlements and commits them together, soon after the previous commit returned."""
-
-    ledger: Ledger
-    _executor: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "ledger"))
-    _intents: list[tuple[Intent, asyncio.Future[Answer]]] = field(default_factory=list)
-    _settlements: list[tuple[Settlement, asyncio.Future[None]]] = field(default_factory=list)
-    _withdrawn: list[Intent] = field(default_factory=list)
-    _wake: asyncio.Event = field(default_factory=asyncio.Event)
-    _settled: asyncio.Event = field(default_factory=asyncio.Event)
-    _closing: bool = False
-
-    async def intend(self, intent: Intent) -> Answer:
-        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._intents.append((intent, future))
-        self._wake.set()
-        return await future
-
-    async def settle(self, settlement: Settlement) -> None:
-        """Returns when it is committed."""
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._settlements.append((settlement, future))
-        self._wake.set()
-        await future
-
-    async def settled(self, seconds: float) -> None:
-        """Until a settlement is committed, ``seconds`` at the most: calls of other workers are settled elsewhere."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._settled.wait()
-
-    def withdraw(self, intent: Intent) -> None:
-        """``intent`` was committed, and its call is not sent after all."""
-        self._withdrawn.append(intent)
-        self._wake.set()
-
-    async def pump(self, *, heartbeat_seconds: float) -> None:
-        """Run until ``close``; an empty commit now and then renews the lease while calls are in flight."""
-        loop = asyncio.get_running_loop()
-        while not (self._closing and not (self._intents or self._settlements or self._withdrawn)):
-            try:
-                async with asyncio.timeout(heartbeat_seconds):
-                    await self._wake.wait()
-            except TimeoutError:
-                pass
-            if not self._closing:
-                # Results that arrive together are committed together.
-                await asyncio.sleep(GATHER_SECONDS)
-            self._wake.clear()
-            intents, self._intents = self._intents, []
-            settlements, self._settlements = self._settlements, []
-            withdrawn, self._withdrawn = self._withdrawn, []
-            try:
-                answers = await loop.run_in_executor(
-                    self._executor,
-                    self.ledger.commit,
-                    [intent for intent, _ in intents],
-                    [settlement for settlement, _ in settlements],
-                    withdrawn,
-                )
-            except BaseException as error:
-                waiting: list[asyncio.Future[Any]] = [*(f for _, f in intents), *(f for _, f in settlements)]
-                for future in waiting:
-                    if not future.done():
-                        future.set_exception(error)
-                raise
-            for _, stored in settlements:
-                if not stored.done():
-                    stored.set_result(None)
-            if settlements or withdrawn:
-                self._settled.set()
-                self._settled = asyncio.Event()
-            for (_, asked), answer in zip(intents, answers, strict=True):
-                if not asked.done():
-                    asked.set_result(answer)
-
-    def close(self) -> None:
-        self._closing = True
-        self._wake.set()
-
-    def shut_down(self) -> None:
-        self._executor.shutdown()
-
-    async def in_ledger_thread(self, function: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._executor, function)
-
-
-@dataclass
 class _Chunk:
     provider: Provider
     endpoint: EndpointConfig
     transport: Transport
-    commits: _GroupCommit
+    commits: GroupCommit
     pace: Pace
     retry: RetryRule
     rng: random.Random
@@ -253,7 +112,7 @@ class _Chunk:
                 if self.end in (ChunkEnd.DONE, ChunkEnd.BUDGET):
                     continue
                 return
-            epoch = self.pace.epoch
+            epoch, holds_place = self.pace.epoch, True
             try:
                 reached("before_send")
                 result = await self.provider.complete(work.request, endpoint=self.endpoint, transport=self.transport)
@@ -272,10 +131,14 @@ class _Chunk:
                     self.finish(ChunkEnd.PAUSED)
                 elif stops and outcome not in PAUSES_VENDOR:
                     self.finish(ChunkEnd.ARM_STOPPED)
-                # The place is held until the result is stored: so what a kill can lose is never more than the places.
-                await self.commits.settle(Settlement(intent, result, final=not again and not stops))
+                stored = self.commits.settle(Settlement(intent, result, final=not again and not stops))
+                if self.commits.unsettled <= self.pace.limit // REFILLED_EARLY:
+                    self.pace.leave()
+                    holds_place = False
+                await stored
             finally:
-                self.pace.leave()
+                if holds_place:
+                    self.pace.leave()
             if stops:
                 return
             if not again:
@@ -305,38 +168,33 @@ async def run_chunk(
     ``stopping`` is asked before each call and while waiting; once true, calls in flight get ``drain_seconds``.
     ``finalise`` runs last in the ledger's thread, for its connections.
     """
-    commits = _GroupCommit(ledger)
+    commits = GroupCommit(ledger, heartbeat_seconds=heartbeat_seconds, finalise=finalise)
     chunk = _Chunk(provider, endpoint, transport, commits, pace, retry, random.Random(seed))  # noqa: S311
     iterator = iter(works)
-    pump = asyncio.create_task(commits.pump(heartbeat_seconds=heartbeat_seconds))
     # As many again as may be in flight: their intents are committed while the others' calls are out.
     callers = [asyncio.create_task(chunk.caller(iterator, finds_out=not i)) for i in range(2 * pace.max_concurrency)]
     watch = asyncio.create_task(_watch(chunk, callers, stopping=stopping, drain_seconds=drain_seconds))
     exchange = asyncio.create_task(_exchange(chunk, callers, meter))
     called = asyncio.create_task(asyncio.wait(callers))
     try:
-        either: list[asyncio.Task[Any]] = [pump, exchange, called]
+        either: list[asyncio.Future[Any]] = [commits.ended, exchange, called]
         await asyncio.wait(either, return_when="FIRST_COMPLETED")
         if not called.done():  # ledger or meter gave up: nothing more can be recorded, so nothing more is sent
             for caller in callers:
                 caller.cancel()
         await called
-        problems = [caller.exception() for caller in callers if not caller.cancelled()]
-        commits.close()
-        await pump
         if exchange.done():
             exchange.result()
-        exchange.cancel()
-        if (news := pace.report(0)).is_news:
+        elif not commits.ended.done() and (news := pace.report(0)).is_news:
+            exchange.cancel()
             await commits.in_ledger_thread(partial(meter.exchange, news))
-        for problem in problems:
-            if problem is not None:
+        for caller in callers:
+            if not caller.cancelled() and (problem := caller.exception()) is not None:
                 raise problem
     finally:
         watch.cancel()
         exchange.cancel()
-        await commits.in_ledger_thread(finalise)
-        commits.shut_down()
+        await commits.close()
     return chunk.end
 
 

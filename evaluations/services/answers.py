@@ -17,7 +17,7 @@ from evaluations.models import Completion, CompletionContent, RunArm, Sample, Sa
 from evaluations.pricing import PriceRow, cost_of, input_at_full_price, price_of
 from evaluations.providers.base import CompletionRequest, CompletionResult
 from evaluations.providers.recorded import result_from_recording
-from evaluations.replay.engine import Work
+from evaluations.replay.ledger import Work
 from evaluations.services.budget import book
 from evaluations.services.bulk import insert_beside, insert_rows
 from evaluations.services.leases import Claim, open_members, renew

@@ -28,7 +28,7 @@ from evaluations.models import (
     SampleSetMember,
 )
 from evaluations.providers.base import CompletionRequest
-from evaluations.replay.engine import Work
+from evaluations.replay.ledger import Work
 from evaluations.selectors.queue import Pause, free, in_turn, open_arms, paused_endpoints
 from evaluations.services.bulk import fetch_row, table
 from evaluations.services.pacing import begin_probe

@@ -24,7 +24,7 @@ from evaluations.models import Attempt, Completion, DataAgreement, Endpoint, Rep
 from evaluations.pricing import PriceRow, cost_of_call, price_of, reservation
 from evaluations.providers.base import CompletionResult
 from evaluations.providers.requests import limit_to_send
-from evaluations.replay.engine import Answer, Intent, Settlement
+from evaluations.replay.ledger import Answer, Intent, Settlement
 from evaluations.selectors.consent import Consent, consent_of
 from evaluations.services.answers import FinalAnswer, storable, write_completions
 from evaluations.services.budget import Bill, book, may_fit_later, unreserve

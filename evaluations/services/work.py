@@ -24,7 +24,8 @@ from evaluations.providers.egress import Egress
 from evaluations.providers.egress_policy import EgressPolicy
 from evaluations.providers.registry import PROVIDERS
 from evaluations.providers.requests import limit_to_send
-from evaluations.replay.engine import ChunkEnd, RetryRule, Work, run_chunk
+from evaluations.replay.engine import ChunkEnd, RetryRule, run_chunk
+from evaluations.replay.ledger import Work
 from evaluations.replay.pacing import Learned, Pace
 from evaluations.selectors.queue import paused_endpoints
 from evaluations.services.answers import give_up_on, record_recorded_answers

@@ -13,7 +13,8 @@ import pytest
 
 from evaluations.enums import Outcome
 from evaluations.providers.base import CompletionRequest, CompletionResult, EndpointConfig
-from evaluations.replay.engine import Answer, ChunkEnd, Intent, RetryRule, Settlement, Work, run_chunk
+from evaluations.replay.engine import ChunkEnd, RetryRule, run_chunk
+from evaluations.replay.ledger import Answer, Intent, Settlement, Work
 from evaluations.replay.meter import Grant, Report
 from evaluations.replay.pacing import Pace
 

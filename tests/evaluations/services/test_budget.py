@@ -16,7 +16,7 @@ from evaluations.enums import AttemptState, Outcome, RunStatus
 from evaluations.models import Attempt, BudgetMonth, ReplayRun, Team
 from evaluations.providers.base import CompletionRequest, CompletionResult
 from evaluations.providers.usage import usage_from_raw
-from evaluations.replay.engine import Answer, Intent, Settlement, Work
+from evaluations.replay.ledger import Answer, Intent, Settlement, Work
 from evaluations.services.budget import Bill, book
 from evaluations.services.errors import Refused
 from evaluations.services.leases import claim_chunk

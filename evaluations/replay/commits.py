@@ -1,0 +1,168 @@
+"""Group commit: the intents and results of many calls, stored together by one thread of their own.
+
+Public surface: ``GroupCommit``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from evaluations.replay.ledger import Answer, Intent, Ledger, Settlement
+
+T = TypeVar("T")
+
+# Results that arrive together are committed together.
+GATHER_SECONDS = 0.006
+
+_Asked = tuple[Intent, "asyncio.Future[Answer]"]
+_Stored = tuple[Settlement, "asyncio.Future[None]"]
+_Called = tuple[Callable[[], Any], "asyncio.Future[Any]"]
+
+
+class GroupCommit:
+    """Takes what a loop's callers hand in and commits it, soon after the previous commit returned.
+
+    The ledger and everything else that blocks is called from the one thread; ``finalise`` runs there last. All methods
+    are for the loop in which it was made.
+    """
+
+    def __init__(self, ledger: Ledger, *, heartbeat_seconds: float, finalise: Callable[[], None]) -> None:
+        self.unsettled = 0  # results whose commit has not returned
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._ledger = ledger
+        self._heartbeat_seconds = heartbeat_seconds
+        self._finalise = finalise
+        self._loop = asyncio.get_running_loop()
+        # Filled by the loop and emptied by the thread; a deque's own operations are whole.
+        self._intents: deque[_Asked] = deque()
+        self._settlements: deque[_Stored] = deque()
+        self._withdrawn: deque[Intent] = deque()
+        self._calls: deque[_Called] = deque()
+        self._wake = threading.Event()
+        self._closing = False
+        self._settled = asyncio.Event()
+        self._thread = threading.Thread(target=self._serve, name="ledger", daemon=True)
+        self._thread.start()
+
+    async def intend(self, intent: Intent) -> Answer:
+        future: asyncio.Future[Answer] = self._loop.create_future()
+        self._intents.append((intent, future))
+        self._wake.set()
+        return await future
+
+    def settle(self, settlement: Settlement) -> asyncio.Future[None]:
+        """Done when it is committed."""
+        future: asyncio.Future[None] = self._loop.create_future()
+        self.unsettled += 1
+        self._settlements.append((settlement, future))
+        self._wake.set()
+        return future
+
+    def withdraw(self, intent: Intent) -> None:
+        """``intent`` was committed, and its call is not sent after all."""
+        self._withdrawn.append(intent)
+        self._wake.set()
+
+    async def settled(self, seconds: float) -> None:
+        """Until a settlement is committed, ``seconds`` at the most: calls of other workers are settled elsewhere."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._settled.wait()
+
+    async def in_ledger_thread(self, function: Callable[[], T]) -> T:
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._calls.append((function, future))
+        self._wake.set()
+        return await future
+
+    async def close(self) -> None:
+        """Commit what was handed in and end the thread. Raises what the ledger gave up with."""
+        self._closing = True
+        self._wake.set()
+        try:
+            await asyncio.shield(self.ended)
+        finally:
+            self._thread.join()
+
+    def _serve(self) -> None:
+        """The thread. An empty commit now and then renews the lease while calls are in flight."""
+        error: BaseException | None = None
+        try:
+            while not self._closing or self._intents or self._settlements or self._withdrawn or self._calls:
+                self._wake.wait(self._heartbeat_seconds)
+                if not self._closing:
+                    time.sleep(GATHER_SECONDS)
+                self._wake.clear()
+                self._commit(_all(self._intents), _all(self._settlements), _all(self._withdrawn))
+                self._call(_all(self._calls))
+        except BaseException as problem:  # the callers are told, and whoever waits for the end
+            error = problem
+        finally:
+            self._finalise()
+            self._loop.call_soon_threadsafe(self._end, error)
+
+    def _commit(self, asked: list[_Asked], stored: list[_Stored], withdrawn: list[Intent]) -> None:
+        try:
+            answers = self._ledger.commit(
+                [intent for intent, _ in asked], [settlement for settlement, _ in stored], withdrawn
+            )
+        except BaseException as error:
+            self._loop.call_soon_threadsafe(_fail, [*(future for _, future in (*asked, *stored))], error)
+            raise
+        if asked or stored or withdrawn:
+            self._loop.call_soon_threadsafe(self._tell, asked, answers, stored, bool(withdrawn))
+
+    def _tell(self, asked: list[_Asked], answers: Sequence[Answer], stored: list[_Stored], withdrawn: bool) -> None:
+        self.unsettled -= len(stored)
+        for _, future in stored:
+            if not future.done():
+                future.set_result(None)
+        if stored or withdrawn:
+            self._settled.set()
+            self._settled = asyncio.Event()
+        for (_, wish), answer in zip(asked, answers, strict=True):
+            if not wish.done():
+                wish.set_result(answer)
+
+    def _call(self, calls: list[_Called]) -> None:
+        for function, future in calls:
+            try:
+                result = function()
+            except Exception as error:
+                self._loop.call_soon_threadsafe(_fail, [future], error)
+            else:
+                self._loop.call_soon_threadsafe(_give, future, result)
+
+    def _end(self, error: BaseException | None) -> None:
+        left = [*(future for _, future in self._intents), *(future for _, future in self._settlements)]
+        left += [future for _, future in self._calls]
+        if error is None:
+            _give(self.ended, None)
+            return
+        _fail([self.ended, *left], error)
+        with suppress(BaseException):
+            self.ended.exception()  # whoever closes is told
+
+
+def _all(items: deque[T]) -> list[T]:
+    found = []
+    while items:
+        found.append(items.popleft())
+    return found
+
+
+def _give(future: asyncio.Future[Any], result: Any) -> None:
+    if not future.done():
+        future.set_result(result)
+
+
+def _fail(futures: Sequence[asyncio.Future[Any]], error: BaseException) -> None:
+    for future in futures:
+        if not future.done():
+            future.set_exception(error)
