@@ -106,11 +106,10 @@ class Estimate:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What is better known before the start, in sentences."""
-        said = [
-            f"No sample will be sent to the {arm.role}, {arm.model}: {arm.refusal}. Its samples will be not permitted."
-            for arm in self.arms
-            if arm.refusal is not None
-        ]
+        refused = [arm for arm in self.arms if arm.refusal is not None]
+        all_of_it = all(arm.recorded or arm in refused for arm in self.arms)
+        then = "The replay would be refused." if all_of_it else "They would show as not permitted."
+        said = [f"No sample may be sent to the {arm.role}, {arm.model}: {arm.refusal}. {then}" for arm in refused]
         if not self.samples:
             said.append("This plan has replayed every sample of the set: nothing is left to take.")
         if self.known_cost > self.cap:
@@ -140,7 +139,7 @@ class Estimate:
             "cap": {"amount": f"{self.cap:f}", "currency": self.currency},
             "month_left": None if self.month_left is None else f"{self.month_left:f}",
             "max_calls": self.max_calls,
-            "minutes": round(self.minutes, 1),
+            "minutes": round(self.minutes, 2),
             "arms": [
                 {
                     "role": str(arm.role),
@@ -150,7 +149,7 @@ class Estimate:
                     "calls": arm.calls,
                     "tokens": {"input": arm.input_tokens, "output": arm.output_tokens},
                     "cost": None if arm.cost is None else f"{arm.cost:.4f}",
-                    "minutes": round(arm.minutes, 1),
+                    "minutes": round(arm.minutes, 2),
                     "refusal": arm.refusal,
                 }
                 for arm in self.arms

@@ -176,10 +176,11 @@ def test_an_arm_that_the_agreement_does_not_permit_is_named() -> None:
     refusal = "the data agreement of team support does not list vendor microsoft"
     assert [arm.refusal for arm in given.arms] == [None, refusal]
     assert given.warnings == (
-        f"No sample will be sent to the candidate, new: {refusal}. Its samples will be not permitted.",
+        f"No sample may be sent to the candidate, new: {refusal}. They would show as not permitted.",
     )
     DataAgreement.objects.all().delete()
     assert {arm.refusal for arm in estimate(plan).arms} == {"team support has no data agreement in force"}
+    assert [warning.endswith("The replay would be refused.") for warning in estimate(plan).warnings] == [True, True]
 
 
 def test_take_counts_what_the_plan_has_not_replayed() -> None:
