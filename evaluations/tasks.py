@@ -58,17 +58,17 @@ def stopping() -> bool:
 
 @task
 def work_on_run(run_id: int) -> None:
-    """Work on one chunk of a run, then leave a hint for the next."""
-    from evaluations.models import ReplayRun
+    """Work on one chunk, then leave a hint for the next. The message says no more than that there is work: which run's
+    turn it is, the rows tell."""
     from evaluations.services.work import work_on_chunk
 
-    run = ReplayRun.objects.filter(pk=run_id).first()
-    if run is None or stopping() or work_on_chunk(run=run, stopping=stopping) is None:
+    run = None if stopping() else work_on_chunk(stopping=stopping)
+    if run is None:
         return
-    hint_to_settle(run_id)
+    hint_to_settle(run.pk)
     if not stopping():
         # Where the arms go in step, the chunk that is done now may be what the other arm has waited for.
-        hint(run_id, chunks=2 if run.in_step else 1)
+        hint(run.pk, chunks=2 if run.in_step else 1)
 
 
 @task

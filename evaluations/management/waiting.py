@@ -12,10 +12,11 @@ from types import FrameType
 from django.db import connection
 from django.utils import timezone
 
-from evaluations.enums import RunStatus
+from evaluations.enums import PauseReason, RunStatus
 from evaluations.models import ReplayRun
 from evaluations.selectors.progress import RunProgress, run_progress
-from evaluations.services.replays import settle_run
+from evaluations.selectors.queue import work_for
+from evaluations.services.replays import is_quiet, settle_run
 from evaluations.services.work import work_once
 
 logger = logging.getLogger(__name__)
@@ -24,7 +25,7 @@ ARMS = 2
 
 
 def wait_for(run: ReplayRun, *, say: Callable[[str], None]) -> bool:
-    """Claim chunks by lease like any worker until ``run`` has ended; True if it finished.
+    """Claim chunks by lease like any worker until ``run`` has ended, or waits for money; True if it finished.
 
     Ctrl-C lets calls in flight end, releases the chunks and leaves the run for a worker or a later ``--wait``. Raises
     what broke the last of its workers.
@@ -50,6 +51,9 @@ def wait_for(run: ReplayRun, *, say: Callable[[str], None]) -> bool:
             if time.monotonic() - said >= 1:
                 said = time.monotonic()
                 say(_line(progress))
+            if _is_out_of_money(run):
+                say(f"run {run.pk} waits: {PauseReason.QUOTA_EXHAUSTED.label}; mend it and run {run.pk} --resume")
+                break
             if not any(worker.is_alive() for worker in workers):
                 if broken:
                     raise broken[0]
@@ -64,6 +68,13 @@ def wait_for(run: ReplayRun, *, say: Callable[[str], None]) -> bool:
     run.refresh_from_db()
     say(_line(run_progress(run, now=timezone.now())))
     return run.status is RunStatus.FINISHED
+
+
+def _is_out_of_money(run: ReplayRun) -> bool:
+    """Only a person mends that, or a long time: nothing else is left to do for it now."""
+    now = timezone.now()
+    waits = run.status_reason == PauseReason.QUOTA_EXHAUSTED
+    return waits and is_quiet(run=run, at=now) and not work_for(run, now, at_most=1)
 
 
 def _work(run_id: int, stop: threading.Event, broken: list[Exception]) -> None:
@@ -85,9 +96,10 @@ def _work(run_id: int, stop: threading.Event, broken: list[Exception]) -> None:
 
 
 def _line(progress: RunProgress) -> str:
+    reason = f" ({progress.status_reason})" if progress.status_reason else ""
     rate = "" if progress.per_second is None else f", {progress.per_second:.0f}/s"
     eta = "" if progress.eta_seconds is None else f", about {progress.eta_seconds:.0f} s left"
     return (
-        f"run {progress.run_id}: {progress.status} {progress.done:,} of {progress.total:,}{rate}{eta},"
+        f"run {progress.run_id}: {progress.status}{reason} {progress.done:,} of {progress.total:,}{rate}{eta},"
         f" {progress.spent:.4f} of {progress.budget:f} {progress.currency}"
     )

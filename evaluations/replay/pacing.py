@@ -35,6 +35,8 @@ _PROBE_SHARE = 0.05
 _PROBE_CAP_SECONDS = 600.0
 _PER_MINUTE = 61.0  # seconds: a longer reset belongs to another limit than the minute's
 _FORGET_SECONDS = 120.0
+_FIRST_WAVE = 32
+_WAVE_SECONDS = 0.02
 
 
 def backoff_seconds(attempt: int, *, rng: random.Random) -> float:
@@ -77,6 +79,7 @@ class Pace:
     news: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     found_out: asyncio.Event = field(default_factory=asyncio.Event, init=False)  # not probing (any more), or ended
     _open: bool = field(default=False, init=False)
+    _first_wave: float = field(default=math.inf, init=False)
     _flowing: bool = field(default=False, init=False)
     _ramping: bool = field(default=False, init=False)  # below the places, and not because of a slow-down here
     _threshold: float = field(default=math.inf, init=False)  # above, the limit grows by one a round trip
@@ -159,7 +162,8 @@ class Pace:
         return await future  # the place is taken for us
 
     def _may_enter(self) -> bool:
-        return self.in_flight < int(self.limit) and not self._closed and self.clock() >= self.not_before
+        is_free = self.in_flight + 1 <= min(self.limit, self._first_wave)
+        return is_free and not self._closed and self.clock() >= self.not_before
 
     def leave(self) -> None:
         """Give the place back."""
@@ -210,7 +214,7 @@ class Pace:
                 self._ramping &= self.limit < self.ceiling
                 self._admit()
             self._flowing = True
-            self._found.answered()
+            self._found.answered(self.clock())
             self._refusals = 0
             if result.timing is not None:
                 self.call_seconds = _average(self.call_seconds, result.timing.latency_ms / 1000)
@@ -344,6 +348,9 @@ class Pace:
             self.call_tokens = grant.call_tokens or self.call_tokens
             if grant.rate is not None:
                 self._found.adopt(grant.rate, now)
+            if self._found.rate is None and grant.requests is None:
+                self._first_wave = _FIRST_WAVE
+                asyncio.get_running_loop().call_later(_WAVE_SECONDS, self._widen)
         unslowed = self.limit >= self.ceiling and not self._ramping
         self.ceiling, self.crowded = grant.places, grant.crowded
         if unslowed:
@@ -365,6 +372,15 @@ class Pace:
         self._send_away(longer_than=PATIENCE_SECONDS)
         self._admit()
         self._granted.set()
+
+    def _widen(self) -> None:
+        """Nothing is known of the vendor: the first calls go out in waves, so that the first "no" is heard by most."""
+        if self.epoch:
+            return
+        self._first_wave += _FIRST_WAVE
+        if self._first_wave < self.max_concurrency:
+            asyncio.get_running_loop().call_later(_WAVE_SECONDS, self._widen)
+        self._admit()
 
     def is_hungry(self) -> bool:
         """More of the minute is wanted before long."""

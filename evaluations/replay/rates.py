@@ -13,11 +13,13 @@ from dataclasses import dataclass, field
 from evaluations.replay.meter import Slots
 
 _DECREASE = 0.7
-_GROWTH_SEARCHING = 2.0  # a second, until a rate was found to be too high
+_GROWTH_SEARCHING = 4.0  # a second, until a rate was found to be too high
 _GROWTH_BELOW = 1.10  # a second, clearly below the rate of the last refusal
-_GROWTH_NEAR = 1.02
+_GROWTH_NEAR = 1.03
 _NEAR = 0.85
-_FIRST_WINDOW_SECONDS = 0.25
+_RECENT = 32  # answers
+_LEAST_SECONDS = 0.25  # an answer a hundredth of a second after another is no hundred a second
+_FIRST = 2.0  # calls a second, where the first call of all is refused
 _LOWEST = 0.02  # calls a second
 _FORGET_SECONDS = 5.0  # without having been the limit
 # A call that is due a little late does not move all later ones.
@@ -35,14 +37,11 @@ class FoundRate:
     _next_at: float = 0.0
     _grown_at: float = 0.0
     _bound_at: float = 0.0  # when it last made a call wait
-    _window_from: float | None = None
-    _answered: int = 0
+    _answers: deque[float] = field(default_factory=lambda: deque(maxlen=_RECENT))  # when the last ones came
     _refusals: int = 0
 
     def wait(self, now: float) -> float:
         """Seconds until the next call is due."""
-        if self._window_from is None:
-            self._window_from = now
         if self.rate is None:
             return 0.0
         self._grow(now)
@@ -55,8 +54,8 @@ class FoundRate:
         if self.rate is not None:
             self._next_at = max(self._next_at, now - _CREDIT_SECONDS) + 1 / self.rate
 
-    def answered(self) -> None:
-        self._answered += 1
+    def answered(self, now: float) -> None:
+        self._answers.append(now)
 
     def adopt(self, rate: float, now: float) -> None:
         """Begin with what another worker found."""
@@ -67,16 +66,14 @@ class FoundRate:
 
     def refused(self, now: float) -> None:
         """A 429 that was not the echo of an earlier one."""
-        elapsed = now - (now if self._window_from is None else self._window_from)
-        good = self._answered / max(elapsed, _FIRST_WINDOW_SECONDS)
+        good = len(self._answers) / max(now - self._answers[0], _LEAST_SECONDS) if self._answers else 0.0
         if self.rate is None:
-            self.rate = good or 1.0
+            self.rate = good or _FIRST
         else:
             self.refused_at_rate = self.rate
             self.rate = min(_DECREASE * self.rate, 1.2 * good or self.rate / 2)
         self.rate = max(self.rate, _LOWEST)
         self._refusals += 1
-        self._window_from, self._answered = now, 0
         self._grown_at = self._bound_at = now
         self._next_at = now  # where the vendor names a time, the next call is due then; the rate spaces those after it
 

@@ -26,6 +26,7 @@ from evaluations.models import (
     RunArm,
     SampleContent,
     SampleSetMember,
+    VendorGate,
 )
 from evaluations.providers.base import CompletionRequest
 from evaluations.replay.ledger import Work
@@ -148,23 +149,26 @@ class Held:
     to_renew: bool  # a third of the lease is over
     status: RunStatus
     agreement_id: int | None  # the team's data agreement in force
+    waits: bool  # the vendor is left alone
 
 
-def hold(claim: Claim, *, now: datetime) -> Held:
+def hold(claim: Claim, *, gate_id: int | None, now: datetime) -> Held:
     """Look, and fence what follows in this transaction: nobody takes the chunk before it ends."""
-    soon = connection.ops.adapt_datetimefield_value(now + timedelta(seconds=setting("LEASE_SECONDS") * 2 / 3))
+    at = connection.ops.adapt_datetimefield_value
+    soon = at(now + timedelta(seconds=setting("LEASE_SECONDS") * 2 / 3))
     row = fetch_row(
         _HOLD if connection.vendor == "sqlite" else f"{_HOLD} FOR UPDATE OF chunk",
-        (soon, claim.run.plan_version.plan.workload.team_id, claim.chunk.pk),
+        (soon, at(now), gate_id, claim.run.plan_version.plan.workload.team_id, claim.chunk.pk),
     )
     assert row is not None
-    owner, state, to_renew, status, agreement_id = row
+    owner, state, to_renew, status, waits, agreement_id = row
     ours = owner == claim.owner and state == ChunkState.PENDING
-    return Held(ours, bool(to_renew), RunStatus(status), agreement_id)
+    return Held(ours, bool(to_renew), RunStatus(status), agreement_id, bool(waits))
 
 
 _HOLD = f"""
-    SELECT chunk.lease_owner, chunk.state, chunk.lease_expires_at < %s, run.status, agreement.id
+    SELECT chunk.lease_owner, chunk.state, chunk.lease_expires_at < %s, run.status,
+        (SELECT gate.not_before > %s FROM {table(VendorGate)} AS gate WHERE gate.id = %s), agreement.id
     FROM {table(Chunk)} AS chunk
     JOIN {table(RunArm)} AS arm ON arm.id = chunk.arm_id
     JOIN {table(ReplayRun)} AS run ON run.id = arm.run_id

@@ -30,6 +30,7 @@ from evaluations.services.answers import FinalAnswer, storable, write_completion
 from evaluations.services.budget import Bill, book, may_fit_later, unreserve
 from evaluations.services.bulk import insert_rows, update_rows
 from evaluations.services.leases import Claim, Held, hold, renew
+from evaluations.services.pacing import gate_of
 from evaluations.services.tallies import tally
 
 # A database that restarts is back within seconds; paid answers are worth waiting for it.
@@ -131,7 +132,7 @@ class DatabaseLedger:
         *,
         now: datetime,
     ) -> Sequence[Answer]:
-        held = hold(self.claim, now=self.clock())
+        held = hold(self.claim, gate_id=self._gate_id, now=self.clock())
         if held.ours and held.to_renew:
             renew(self.claim, now=self.clock())
         done = self._settle(ended, now=now, fenced=not held.ours) if ended else 0
@@ -166,7 +167,13 @@ class DatabaseLedger:
             return Answer.LEASE_LOST
         if held.status is not RunStatus.RUNNING:
             return Answer.STOPPED
-        return None if self._consent(held, now=now).given else Answer.NOT_PERMITTED
+        if not self._consent(held, now=now).given:
+            return Answer.NOT_PERMITTED
+        return Answer.WAIT if held.waits and not self.claim.probes else None
+
+    @cached_property
+    def _gate_id(self) -> int:
+        return gate_of(self.endpoint).pk
 
     def _consent(self, held: Held, *, now: datetime) -> Consent:
         """What the agreement in force says. Its terms never change, only which one is in force: read once for a day."""

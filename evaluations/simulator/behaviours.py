@@ -58,6 +58,7 @@ class ModelBehaviour:
     script: tuple[str, ...] = ()  # the first calls in order: a name in FAULTS or "ok"; after them ``faults`` applies
     requests_per_minute: float | None = None  # None = unlimited
     burst: int = 1  # requests let through at once when the budget is full
+    states_limit: bool = True  # rate-limit headers, where the dialect has them; False: only a 429 tells
     retry_after: str = "auto"  # "auto" = the true wait in seconds, "none" = not sent, anything else is sent as written
     reasoning_tokens: int = 0  # added to every answer's output
     cached_input_share: float = 0.0  # part of the input served from the vendor's cache

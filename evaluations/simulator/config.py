@@ -121,6 +121,12 @@ def _share(value: Any, where: str) -> float:
     return _number(value, where, most=1)
 
 
+def _flag(value: Any, where: str) -> bool:
+    if not isinstance(value, bool):
+        raise SimulatorConfigError(f"{where} must be true or false")
+    return value
+
+
 def _count(value: Any, where: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise SimulatorConfigError(f"{where} must be a whole number of 0 or more")
@@ -170,6 +176,7 @@ _CHECKS: Mapping[str, Any] = {
     "script": _script,
     "requests_per_minute": _rate,
     "burst": _count,
+    "states_limit": _flag,
     "retry_after": _text,
     "reasoning_tokens": _count,
     "cached_input_share": _share,

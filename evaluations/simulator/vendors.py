@@ -76,6 +76,8 @@ class Vendors:
         burst = max(1, behaviour.burst)
         bucket = self._buckets.setdefault(model, TokenBucket(behaviour.requests_per_minute / 60, burst, burst, now))
         wait_seconds = bucket.take(now)
+        if not behaviour.states_limit:
+            return None, wait_seconds
         full_in = (burst - bucket.level) / bucket.per_second
         return RateLimit(round(behaviour.requests_per_minute), int(bucket.level), full_in), wait_seconds
 

@@ -22,6 +22,15 @@ def test_waiting_works_on_the_run_until_it_has_ended() -> None:
     assert said[-1].startswith(f"run {run.pk}: finished 40 of 40")
 
 
+def test_waiting_ends_where_only_money_helps_and_says_so() -> None:
+    said: list[str] = []
+    with SimulatedVendors(vendors(new={"faults": {"quota": 1.0}})) as simulated:
+        run = start(ready_plan(simulated.url, n=20))
+        assert wait_for(run, say=said.append) is False
+    assert (run.status, run.status_reason, run.done) == (RunStatus.RUNNING, "quota_exhausted", 20)
+    assert any("quota or credit is used up" in line and f"run {run.pk} --resume" in line for line in said)
+
+
 def test_waiting_for_workers_that_broke_ends_with_what_broke_them(monkeypatch) -> None:
     def breaks(**options: object) -> None:
         raise ZeroDivisionError
