@@ -31,6 +31,7 @@ from evaluations.providers.wirejson import decode, obj, text
 
 _EFFORTS = {"minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "xhigh", "max": "max"}
 _CHOICES = {"auto": "auto", "none": "none", "required": "any", "function": "tool"}
+_FOUNDRY = ".services.ai.azure.com/"
 _NOT_IN_AN_ID = re.compile(r"[^a-zA-Z0-9_-]")
 _NATIVE = ("top_p", "top_k", "thinking")
 
@@ -56,6 +57,8 @@ class AnthropicMessages(HttpProvider):
             "anthropic-version": str(endpoint.options.get("anthropic_version", "2023-06-01")),
             **authorization(endpoint, "x-api-key"),
         }
+        if "x-api-key" in headers and _FOUNDRY in endpoint.base_url:
+            headers["api-key"] = headers["x-api-key"]  # as the vendor's own client does there
         if beta := endpoint.options.get("anthropic_beta"):
             headers["anthropic-beta"] = str(beta)
         url = f"{endpoint.base_url.rstrip('/')}/v1/messages"

@@ -231,9 +231,10 @@ def test_claude_in_foundry() -> None:
     """VENDORS.md 4.2: the resource's /anthropic/ folder, with the key or with an Entra token."""
     base = {"base_url": "https://r.services.ai.azure.com/anthropic/", "credential": "k"}
     assert _wire({}, **base).url == "https://r.services.ai.azure.com/anthropic/v1/messages"
-    assert _wire({}, **base).headers["x-api-key"] == "k"
+    keyed = _wire({}, **base).headers
+    assert (keyed["x-api-key"], keyed["api-key"]) == ("k", "k")
     entra = _wire({}, **base, options={"auth": "bearer"}).headers
-    assert (entra["Authorization"], "x-api-key" in entra) == ("Bearer k", False)
+    assert (entra["Authorization"], "x-api-key" in entra, "api-key" in entra) == ("Bearer k", False, False)
 
 
 def test_thinking_may_be_asked_for_by_the_endpoint() -> None:
