@@ -1,6 +1,6 @@
 """Every answer and every call of some runs, one at a time, however many there are.
 
-Public surface: ``answers_of``, ``RawAnswer``, ``AnswerContent``, ``calls_of``, ``RawCall``.
+Public surface: ``answers_of``, ``RawAnswer``, ``AnswerContent``, ``tally_of``, ``Tally``, ``calls_of``, ``RawCall``.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
+
+from django.db.models import Count, QuerySet, Sum
 
 from evaluations.enums import ArmRole, AttemptState, Outcome
 from evaluations.models import Attempt, Completion
@@ -36,6 +38,7 @@ class RawAnswer:
     run: int
     role: ArmRole
     sample: str  # the log's own id
+    position: int  # of the sample in the run's set, from 0
     segments: Mapping[str, str]
     repeat: int
     outcome: Outcome
@@ -73,11 +76,26 @@ class RawCall:
     request_id: str  # the vendor's; ''
 
 
-def answers_of(runs: Sequence[int], *, content: bool) -> Iterator[RawAnswer]:
-    """All answers of ``runs``, by run, in the set's order, incumbent first; prompts and answers only if asked for."""
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Answers that ended alike."""
+
+    run: int
+    role: ArmRole
+    currency: str
+    outcome: Outcome
+    n: int
+    cost: Decimal | None  # of those whose cost is known; None: of none
+
+
+def answers_of(runs: Sequence[int], *, content: bool, vendor: str = "") -> Iterator[RawAnswer]:
+    """All answers of ``runs``, by run, in the set's order, incumbent first; prompts and answers only if asked for.
+
+    ``vendor`` (slug) leaves only the answers of that vendor's models.
+    """
     wanted = ["arm", "sample"] + (["content", "sample__content"] if content else [])
     rows = (
-        Completion.objects.filter(arm__run__in=runs)
+        _answers(runs, vendor)
         .select_related(*wanted)
         .prefetch_related("scores")
         .order_by("arm__run", "position", "repeat", "arm")
@@ -88,6 +106,7 @@ def answers_of(runs: Sequence[int], *, content: bool) -> Iterator[RawAnswer]:
             run=row.arm.run_id,
             role=row.arm.role,
             sample=row.sample.external_id,
+            position=row.position,
             segments=row.sample.segments,
             repeat=row.repeat,
             outcome=row.outcome,
@@ -106,6 +125,21 @@ def answers_of(runs: Sequence[int], *, content: bool) -> Iterator[RawAnswer]:
             scores={score.key: score.value for score in scores},
             content=_content(row, {score.key: score.detail for score in scores}) if content else None,
         )
+
+
+def tally_of(runs: Sequence[int], *, vendor: str = "") -> tuple[Tally, ...]:
+    """The same answers, counted; by run, arm and outcome."""
+    by = ("arm__run", "arm__role", "arm__run__currency", "outcome")
+    counted = _answers(runs, vendor).values_list(*by).annotate(n=Count("id"), cost=Sum("cost_amount")).order_by(*by)
+    return tuple(
+        Tally(run, ArmRole(role), currency, Outcome(outcome), n, cost)
+        for run, role, currency, outcome, n, cost in counted
+    )
+
+
+def _answers(runs: Sequence[int], vendor: str) -> QuerySet[Completion]:
+    answers = Completion.objects.filter(arm__run__in=runs)
+    return answers.filter(arm__model__vendor__slug=vendor) if vendor else answers
 
 
 def _content(row: Completion, details: Mapping[str, str]) -> AnswerContent:

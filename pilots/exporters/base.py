@@ -149,13 +149,14 @@ class Cover:
     audience: str = FULL  # full, no-content or vendor:SLUG
     headline: str = ""  # the one sentence to copy
     filters: Mapping[str, str] = field(default_factory=dict)
+    left_out: Sequence[str] = ()  # what this audience does not get, a sentence each
     definitions: Mapping[str, str] = field(default_factory=dict)
     digest: str = ""  # of the data behind the document
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A whole export. Raises ``ValueError`` where the audience must not see content but a column carries it."""
+    """A whole export. Raises ``ValueError`` where a column carries content and the audience is not ``full``."""
 
     cover: Cover
     sheets: Sequence[Sheet]
@@ -164,12 +165,12 @@ class Document:
     chart: Chart | None = None
 
     def __post_init__(self) -> None:
-        if self.cover.audience != NO_CONTENT:
+        if self.cover.audience == FULL:
             return
         for sheet in self.sheets:
             for column in sheet.columns:
                 if column.content:
-                    raise ValueError(f"{sheet.key}.{column.key} carries content, the audience is {NO_CONTENT}")
+                    raise ValueError(f"{sheet.key}.{column.key} carries content, the audience is {self.cover.audience}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,13 +189,15 @@ class ExportRequest:
     audience: str
     who: str
     at: datetime  # the present
+    vendor: str  # slug of the vendor whose copy it is; '': of none
     may_read_content: Callable[[Pilot], bool]  # prompts and answers of the pilot's samples
 
 
 class Exporter(Plugin, Protocol):
     """One export. It asks the same selectors as the page and hands over typed columns and row iterators.
 
-    Where content may not be read, its columns are left out and the cover's audience says so.
+    Where content may not be read, its columns are left out and the cover's audience says so. One that has
+    ``vendor_copies = True`` is asked for them as well: see ``vendor_copy.copy_for``.
     """
 
     label: str

@@ -1,6 +1,6 @@
 """One value of a typed column, as it is stored and how it looks.
 
-Public surface: ``Cell``, ``Look``, ``shower``, ``header_of``, ``width_of``, ``csv_value``.
+Public surface: ``Cell``, ``Look``, ``shower``, ``header_of``, ``width_of``, ``height_of``, ``csv_value``.
 The rules for unknown, undisclosed, dates, money and text that no file may break are here, whatever the file format.
 """
 
@@ -151,6 +151,19 @@ def width_of(column: Column, cells: Sequence[Cell]) -> float:
     heading = max([*(len(word) for word in words), len(" ".join(words)) / 2]) + 4 if words else 4
     widest = max((_shown_length(cell) for cell in cells), default=0) + 2
     return float(min(max(widest, heading, 8), 60))
+
+
+def height_of(cells: Sequence[Cell], widths: Sequence[float]) -> float | None:
+    """Points that the longest wrapped text of a row needs; None: one line, which every row has."""
+    lines = max(
+        (
+            sum(1 + int(len(line) / width / 1.1) for line in cell.value.split("\n"))
+            for cell, width in zip(cells, widths, strict=False)
+            if cell.look.wrap and isinstance(cell.value, str)
+        ),
+        default=1,
+    )
+    return 14.0 * lines + 2 if lines > 1 else None
 
 
 def _shown_length(cell: Cell) -> int:

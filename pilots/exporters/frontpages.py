@@ -9,14 +9,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from pilots.exporters.base import FULL, NO_CONTENT, Column, Cover, Document, Formula, Kind, Sheet, SummaryLine
-from pilots.exporters.cells import EMPTY, Cell, Look, header_of, shower
+from pilots.exporters.cells import EMPTY, Cell, Look, header_of, height_of, shower
 from pilots.exporters.texts import clean_text
 
 COVER_WIDTHS = (3.0, 24.0, 100.0)
 SUMMARY_WIDTHS = (3.0, 40.0, 24.0, 24.0, 10.0, 60.0)
 _HEAD = Look("header", fill="header")
 _HEAD_RIGHT = _HEAD._replace(align="right")
-_MUTED, _BOLD, _WRAPPED = Look("muted"), Look("bold"), Look(wrap=True)
+_MUTED, _WRAPPED = Look("muted"), Look(wrap=True)
+# Beside several lines of text its label stands at the first.
+_LABEL, _TERM = Look("muted", wrap=True), Look("bold", wrap=True)
 CHECKING = (
     "Every figure on the summary is a formula over the sheets behind it, beside the figure that the product showed. "
     "Recalculating must leave every check at 'equal'."
@@ -34,16 +36,8 @@ class Front:
     def add(self, *cells: Cell, height: float | None = None) -> None:
         """A row, one column in; its height follows the longest wrapped text."""
         self.rows.append([EMPTY, *cells])
-        lines = max(
-            (
-                sum(1 + int(len(line) / width / 1.1) for line in cell.value.split("\n"))
-                for cell, width in zip(cells, self.widths[1:], strict=False)
-                if cell.look.wrap and isinstance(cell.value, str)
-            ),
-            default=1,
-        )
-        if height or lines > 1:
-            self.heights[len(self.rows)] = height or 14.0 * lines + 2
+        if needed := height or height_of(cells, self.widths[1:]):
+            self.heights[len(self.rows)] = needed
 
     def gap(self) -> None:
         self.rows.append([])
@@ -65,17 +59,19 @@ def _text(words: str, look: Look = Look(), link: str = "") -> Cell:  # noqa: B00
 def cover_rows(cover: Cover, contents: Sequence[tuple[str, str, int | None]]) -> Front:
     """``contents``: sheet name, the question that it answers, number of rows."""
     audience = {FULL: "full", NO_CONTENT: "no prompt or answer text"}.get(cover.audience, cover.audience)
+    left_out = {"Left out": "\n".join(cover.left_out)} if cover.left_out else {}
     facts = {
         "As of": cover.as_of.isoformat(),
         "Prepared for": cover.who,
         "Audience": audience,
         "Filters": "; ".join(f"{key}: {value}" for key, value in cover.filters.items()) or "none",
+        **left_out,
     }
     front = Front([], COVER_WIDTHS)
     front.opening(cover.title, cover.headline)
     front.gap()
     for label, value in facts.items():
-        front.add(_text(label, _MUTED), _text(value, _WRAPPED))
+        front.add(_text(label, _LABEL), _text(value, _WRAPPED))
     front.gap()
     front.heading("Contents")
     for name, description, rows in contents:
@@ -87,12 +83,12 @@ def cover_rows(cover: Cover, contents: Sequence[tuple[str, str, int | None]]) ->
         front.gap()
         front.heading("Definitions")
         for term, meaning in cover.definitions.items():
-            front.add(_text(term, _BOLD), _text(meaning, _WRAPPED))
+            front.add(_text(term, _TERM), _text(meaning, _WRAPPED))
     front.gap()
     front.heading("How to check it")
-    front.add(_text("Formulas", _BOLD), _text(CHECKING, _WRAPPED))
+    front.add(_text("Formulas", _TERM), _text(CHECKING, _WRAPPED))
     if cover.digest:
-        front.add(_text("Data digest", _BOLD), _text(cover.digest, Look("code")))
+        front.add(_text("Data digest", _TERM), _text(cover.digest, Look("code")))
     return front
 
 

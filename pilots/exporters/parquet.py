@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from hashlib import file_digest
+from importlib import import_module
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
@@ -33,9 +34,7 @@ def write_parquet(sheet: Sheet, path: Path) -> WrittenFile:
     """``ValueError`` where pyarrow is missing, and for a value that its column's type cannot hold."""
     if reason := why_not():
         raise ValueError(reason)
-    import pyarrow as pa  # type: ignore[import-not-found,unused-ignore]
-    from pyarrow.parquet import ParquetWriter  # type: ignore[import-not-found,unused-ignore]
-
+    pa, parquet = import_module("pyarrow"), import_module("pyarrow.parquet")
     types = {
         Kind.INTEGER: pa.int64(),
         Kind.DECIMAL: pa.float64(),
@@ -50,7 +49,7 @@ def write_parquet(sheet: Sheet, path: Path) -> WrittenFile:
     schema = pa.schema(fields)
     stores = [_store(column) for column in sheet.columns]
     rows, written = iter(sheet.rows), 0
-    with ParquetWriter(str(path), schema, compression="zstd") as writer:
+    with parquet.ParquetWriter(str(path), schema, compression="zstd") as writer:
         while group := list(islice(rows, _GROUP)):
             columns = [
                 pa.array([store(_now(row[at])) for row in group], type=field.type)

@@ -17,7 +17,7 @@ from pilots.exporters.pilot_sheets import arms_sheet, criteria_sheet, facts_shee
 from pilots.exporters.portfolio_sheets import events_sheet, runs_sheet
 from pilots.exporters.raw_sheets import answers_sheet, calls_sheet
 from pilots.exporters.retention_sheets import periods_sheet
-from pilots.exporters.words import DEFINITIONS, digest_of, filter_words, stem
+from pilots.exporters.words import DEFINITIONS, NO_CONTENT_LEFT_OUT, digest_of, filter_words, stem
 from pilots.models import Pilot
 from pilots.selectors.documents import plain
 from pilots.selectors.evidence import Reading, newest_reading
@@ -65,6 +65,7 @@ class PilotExporter:
                 audience=audience,
                 headline=headline,
                 filters=filter_words(filters),
+                left_out=() if content else (NO_CONTENT_LEFT_OUT,),
                 definitions=DEFINITIONS,
                 digest=digest_of(data),
             ),

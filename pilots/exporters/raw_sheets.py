@@ -1,8 +1,9 @@
-"""Raw rows, streamed: every answer and every call of some runs. Public surface: ``answers_sheet``, ``calls_sheet``."""
+"""Raw rows, streamed: every answer and every call of some runs. Public surface: ``answers_sheet``,
+``calls_sheet``, ``Before``."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from evaluations.selectors.raw_rows import AnswerContent, RawAnswer, answers_of, calls_of
@@ -17,11 +18,28 @@ def _only(currencies: Sequence[str]) -> str | None:
     return currencies[0] if len(currencies) == 1 else None
 
 
-def answers_sheet(runs: Sequence[int], scorers: Sequence[str], currencies: Sequence[str], *, content: bool) -> Sheet:
-    """``content`` adds prompt, reference, answer, and what scorers and vendors said of them."""
+Before = Sequence[tuple[Column, Callable[[RawAnswer], Any]]]
+
+
+def answers_sheet(
+    runs: Sequence[int],
+    scorers: Sequence[str],
+    currencies: Sequence[str],
+    *,
+    content: bool,
+    vendor: str = "",
+    before: Before = (),
+) -> Sheet:
+    """``content`` adds prompt, reference, answer, and what scorers and vendors said of them; ``before`` are columns.
+
+    A ``vendor``'s copy holds the answers of its own models, and the samples by their number in the set.
+    """
     columns = [
+        *(column for column, _ in before),
         Column("run", "Run", Kind.INTEGER),
-        Column("sample", "Sample", description="The log's own name of the request"),
+        Column("sample", "Sample", Kind.INTEGER, "Its number in the run's set")
+        if vendor
+        else Column("sample", "Sample", description="The log's own name of the request"),
         Column("arm", "Arm"),
         Column("repeat", "Repeat", Kind.INTEGER, "Counted from 0"),
         Column("outcome", "Outcome"),
@@ -47,7 +65,7 @@ def answers_sheet(runs: Sequence[int], scorers: Sequence[str], currencies: Seque
         ),
         Column("attempts", "Calls", Kind.INTEGER, "0: the recorded answer"),
         Column("served_model", "Served model", description="As the vendor named it"),
-        Column("segments", "Segments", unknown=""),
+        *(() if vendor else (Column("segments", "Segments", unknown=""),)),
         Column("finished", "Finished", Kind.DATETIME),
     ]
     if content:
@@ -58,14 +76,18 @@ def answers_sheet(runs: Sequence[int], scorers: Sequence[str], currencies: Seque
             Column("details", "What was compared", content=True, width=40, unknown=""),
             Column("error", "Error", content=True, width=40, unknown=""),
         ]
-    rows = (_answer(row, scorers) for row in answers_of(runs, content=content))
+    rows = (
+        [*(told(row) for _, told in before), *_answer(row, scorers, bool(vendor))]
+        for row in answers_of(runs, content=content, vendor=vendor)
+    )
     return Sheet("answers", "Completions", columns, rows, "Every answer or failure, one a row", frozen_columns=3)
 
 
-def _answer(row: RawAnswer, scorers: Sequence[str]) -> list[Any]:
+def _answer(row: RawAnswer, scorers: Sequence[str], nameless: bool) -> list[Any]:
+    segments = "; ".join(f"{name}: {value}" for name, value in row.segments.items()) or None
     return [
         row.run,
-        row.sample,
+        row.position if nameless else row.sample,
         row.role.label,
         row.repeat,
         row.outcome.label,
@@ -81,7 +103,7 @@ def _answer(row: RawAnswer, scorers: Sequence[str]) -> list[Any]:
         row.cost,
         row.attempts,
         row.served_model or None,
-        "; ".join(f"{name}: {value}" for name, value in row.segments.items()) or None,
+        *(() if nameless else (segments,)),
         row.finished_at,
         *(_content(row.content) if row.content else ()),
     ]

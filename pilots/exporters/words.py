@@ -1,7 +1,7 @@
 """What several exports say in the same words.
 
-Public surface: ``NOT_YET``, ``DEFINITIONS``, ``filter_words``, ``stem``, ``digest_of``, ``label``, ``verdict_word``,
-``PERIOD_TONES``, ``STATUS_TONES``.
+Public surface: ``NOT_YET``, ``NO_CONTENT_LEFT_OUT``, ``DEFINITIONS``, ``filter_words``, ``stem``, ``digest_of``,
+``label``, ``verdict_word``, ``PERIOD_TONES``, ``STATUS_TONES``.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pilots.selectors.filters import ReportFilters
 
 # For what has not happened: an empty cell. What happened and is not known is None, and says "unknown".
 NOT_YET = ""
+NO_CONTENT_LEFT_OUT = "Prompts, references, answers, and what scorers and vendors quoted of them."
 
 PERIOD_TONES: Mapping[str, Tone] = {
     SpellStatus.STILL_SWITCHED.label: Tone.GOOD,
@@ -76,7 +77,7 @@ def filter_words(filters: ReportFilters) -> dict[str, str]:
 
 def stem(what: str, as_of: date, audience: str) -> str:
     """A file name without its ending: what it is, of which day, and for whom if not for everybody."""
-    return "-".join([what, as_of.isoformat(), *([] if audience == FULL else [audience])])
+    return "-".join([what, as_of.isoformat(), *([] if audience == FULL else [audience.replace(":", "-")])])
 
 
 def digest_of(data: Any) -> str:

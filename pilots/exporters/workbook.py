@@ -39,7 +39,7 @@ from openpyxl.writer.excel import ExcelWriter
 
 from pilots.exporters.archive import StableZip
 from pilots.exporters.base import Chart, Column, Document, Formula, Kind, Sheet, Tone, WrittenFile
-from pilots.exporters.cells import Cell, Look, csv_value, header_of, shower, width_of
+from pilots.exporters.cells import Cell, Look, csv_value, header_of, height_of, shower, width_of
 from pilots.exporters.formulas import FIRST_ROW, Place, cell_name, column_letter, expand
 from pilots.exporters.frontpages import (
     Front,
@@ -48,6 +48,7 @@ from pilots.exporters.frontpages import (
     summary_places,
     summary_rows,
 )
+from pilots.exporters.marks import mark_of
 from pilots.exporters.steps import STEP_SHEET, held, stepped
 from pilots.exporters.texts import clean_text, sheet_names
 
@@ -151,7 +152,7 @@ class _Book:
             sheets.append(explained)
         titles = dict(zip((sheet.key for sheet in sheets), names[2:], strict=False))
 
-        cover = self._page(names[0])
+        cover: Any = self._page(names[0])
         summary = self._page(names[1]) if document.summary else None
         pages = {sheet.key: self._page(titles[sheet.key]) for sheet in sheets}
 
@@ -177,6 +178,7 @@ class _Book:
         if summary is not None:
             contents.insert(0, (names[1], "The figures and how they follow from the sheets", None))
         self._front(cover, cover_rows(document.cover, contents))
+        cover.page_setup.fitToHeight = 1  # on paper, one page
         return self._written(path, counts)
 
     def discard(self) -> None:
@@ -191,7 +193,11 @@ class _Book:
     def _written(self, path: Path, counts: Mapping[str, int]) -> WrittenFile:
         made = datetime.combine(self.document.cover.as_of, time())
         self.book.properties = DocumentProperties(
-            creator="Model Switch Pilots", title=self.document.cover.title, created=made, modified=made
+            creator="Model Switch Pilots",
+            title=self.document.cover.title,
+            keywords=mark_of(self.document.cover.digest),
+            created=made,
+            modified=made,
         )
         with StableZip(path, self.results) as archive:
             ExcelWriter(self.book, archive).save()
@@ -224,19 +230,23 @@ class _Book:
         page.freeze_panes = f"{column_letter(sheet.frozen_columns + 1)}{FIRST_ROW}"
         page.print_title_rows = "1:1"
         page.row_dimensions[1].height = 30
-        heads = []
+        page.sheet_format.defaultRowHeight, page.sheet_format.customHeight = 15, True
+        heads, widths = [], []
         for at, column in enumerate(sheet.columns):
             shown = [row[at] for row in first]
-            page.column_dimensions[column_letter(at + 1)].width = column.width or width_of(column, shown)
+            widths.append(column.width or width_of(column, shown))
+            page.column_dimensions[column_letter(at + 1)].width = widths[-1]
             align = "right" if any(cell.look.align == "right" for cell in shown) else "left"
             heads.append(Cell(header_of(column), Look("header", align=align, wrap=True, fill="header")))
         page.append(self._row(page, heads, 1))
         place = self.places.get(sheet.key)
         row_number = FIRST_ROW - 1
-        links = 0
+        links, wraps = 0, any(column.wrap for column in sheet.columns)
         for row_number, row in enumerate(chain(first, cells), FIRST_ROW):
             if row_number > MAX_ROWS + 1:
                 raise _too_many(title)
+            if wraps and (height := height_of(row, widths)):
+                page.row_dimensions[row_number].height = height
             links += sum(1 for cell in row if cell.link)
             if links > MAX_LINKS:
                 row = [cell._replace(link="") for cell in row]

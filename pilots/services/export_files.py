@@ -77,6 +77,7 @@ class Wish:
             audience=self.for_whom,
             who=self.by.name,
             at=self.at,
+            vendor=self.vendor,
             may_read_content=lambda pilot: access is None or access.may_read_content_of(pilot),
         )
         return self.exporter.build(request)
@@ -108,6 +109,8 @@ def wish_of(
     if format is FileFormat.PARQUET and (reason := why_not()):
         raise Refused(reason, field="format")
     kind, vendor = _audience(audience)
+    if vendor and not getattr(exporter, "vendor_copies", False):
+        raise Refused(f"{key} sets two vendors side by side and has no copy for one of them", field="audience")
     return Wish(exporter, ReportFilters.parse(filters, now=at), kind, vendor, format, by, at)
 
 

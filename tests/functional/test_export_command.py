@@ -12,6 +12,7 @@ from pilots.models import ExportFile
 from tests import factories as make
 
 pytestmark = pytest.mark.django_db
+KNOWN = "claims, completions, evidence, pilot, portfolio, retention"
 
 
 def run(*arguments: str) -> tuple[str, str]:
@@ -50,7 +51,7 @@ def test_by_default_it_writes_below_the_data_directory(data_dir) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["nonsense"], "key: unknown pilots.exporters 'nonsense' (known: pilot, portfolio)\n"),
+        (["nonsense"], f"key: unknown pilots.exporters 'nonsense' (known: {KNOWN})\n"),
         (["pilot"], "pilot: name one pilot\n"),
         (["pilot", "--pilot", "nobody"], "pilot: no pilot 'nobody' with these filters\n"),
         (["portfolio", "--days", "soon"], "days: 'soon' is not a whole number of at least 0\n"),
