@@ -1,6 +1,10 @@
 """The storey above as a Django app."""
 
+import time
+
 from django.apps import AppConfig
+
+STARTED_AT = time.monotonic()  # of this process, by the clock that nobody sets
 
 
 class PilotsConfig(AppConfig):

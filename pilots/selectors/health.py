@@ -5,18 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
-from django.db.models import Min
+from django.db.models import Count, Max, Min, Q
+from django.db.models.functions import Coalesce, Greatest
 
 from evaluations.enums import Beat
 from evaluations.models import Heartbeat
 from evaluations.selectors.queue import QueueState, queue_state
 from pilots.conf import setting
-from pilots.enums import SlotState
-from pilots.models import ScheduleSlot
+from pilots.enums import ExportState, SlotState
+from pilots.models import ExportFile, ScheduleSlot
 
 Status = Literal["ok", "degraded", "down"]
+
+
+# A process that has just started does not hold against workers what they had no time to do yet. With the patience of
+# STALLED_AFTER_SECONDS that is a minute, also where the web server is restarted while they stand still.
+STARTING_SECONDS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,22 +54,24 @@ class Health:
         }
 
 
-def site_health(*, now: datetime, broker: bool) -> Health:
+def site_health(*, now: datetime, broker: bool, up_seconds: float) -> Health:
     """Red within a minute of the scheduler's end, or of work that is due and in nobody's hands.
 
-    ``broker``: whether it answers. Raises ``django.db.Error`` where the database does not.
+    ``broker``: whether it answers. ``up_seconds``: for how long this process has been up. Raises ``django.db.Error``
+    where the database does not answer.
     """
     limit: float = setting("STALLED_AFTER_SECONDS")
+    starting = up_seconds < STARTING_SECONDS
     beats = dict(Heartbeat.objects.values_list("name", "at"))
     scheduler = _age(beats.get(Beat.SCHEDULER), now)
     queue = queue_state(now)
-    stalled = max(queue.stalled_seconds, _slots_stalled(queue, beats.get(Beat.SWEEP), now))
+    stalled = max(queue.stalled_seconds, _slots_stalled(queue, beats.get(Beat.SWEEP), now), _exports_stalled(now))
     return Health(
         {
             "database": Check(True),
             "broker": Check(broker),
-            "scheduler": Check(scheduler is not None and scheduler <= limit, scheduler),
-            "work": Check(stalled <= limit, stalled),
+            "scheduler": Check(starting or (scheduler is not None and scheduler <= limit), scheduler),
+            "work": Check(starting or stalled <= limit, stalled),
         }
     )
 
@@ -74,6 +82,18 @@ def _slots_stalled(queue: QueueState, swept_at: datetime | None, now: datetime) 
     if due_at is None:
         return 0.0
     return min(max(0.0, (now - at).total_seconds()) for at in (due_at, queue.moved_at, swept_at) if at is not None)
+
+
+def _exports_stalled(now: datetime) -> float:
+    """How long an export has been due while none was written: each queue has workers of its own."""
+    held, due_at = Q(lease_expires_at__gt=now), Greatest("asked_at", Coalesce("lease_expires_at", "asked_at"))
+    going = ExportFile.objects.filter(state__in=[ExportState.PENDING, ExportState.WRITING])
+    found: dict[str, Any] = going.aggregate(held=Count("id", filter=held), oldest=Min(due_at, filter=~held))
+    if found["held"] or found["oldest"] is None:
+        return 0.0
+    written_at = ExportFile.objects.aggregate(at=Max("written_at"))["at"]
+    since: datetime = max(found["oldest"], written_at or found["oldest"])
+    return max(0.0, (now - since).total_seconds())
 
 
 def _age(at: datetime | None, now: datetime) -> float | None:

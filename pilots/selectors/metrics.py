@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
-from django.db.models import Count, Sum
+from django.db.models import Count, F, Sum
 
 from evaluations.enums import Beat, RunStatus
 from evaluations.models import CallTally, Heartbeat, ReplayRun
@@ -27,6 +27,11 @@ def site_metrics(*, now: datetime) -> tuple[Family, ...]:
     return (
         _gauge("pilots_runs", "Replay runs by status.", _runs()),
         _gauge("pilots_chunks", "Slices of unfinished work.", (({"state": key}, n) for key, n in chunks.items())),
+        _gauge(
+            "pilots_answers_left",
+            "Answers that the runs which go on still wait for.",
+            [({}, _answers_left())],
+        ),
         _gauge(
             "pilots_work_stalled_seconds",
             "How long due work has been lying while nothing moved.",
@@ -69,6 +74,12 @@ def _gauge(name: str, help: str, samples: Iterable[Sample]) -> Family:
 def _runs() -> Iterator[Sample]:
     counts = dict(ReplayRun.objects.order_by().values_list("status").annotate(n=Count("id")))
     return (({"status": str(status)}, counts.get(status, 0)) for status in RunStatus)
+
+
+def _answers_left() -> int:
+    going = ReplayRun.objects.filter(status__in=[RunStatus.PENDING, RunStatus.RUNNING])
+    left: int = going.aggregate(n=Sum(F("total") - F("done"), default=0))["n"]
+    return left
 
 
 def _calls() -> Iterator[Sample]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from ipaddress import ip_address
 
 from django.contrib.auth.decorators import login_not_required
@@ -13,6 +14,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from evaluations.celery_app import broker_answers
+from pilots import apps
 from pilots.conf import setting
 from pilots.prometheus import CONTENT_TYPE, render
 from pilots.selectors.health import Check, Health, site_health
@@ -29,7 +31,7 @@ def healthz(request: HttpRequest) -> HttpResponse:
     """For everybody, so it says whether and for how long, never what."""
     broker = broker_answers()
     try:
-        health = site_health(now=timezone.now(), broker=broker)
+        health = site_health(now=timezone.now(), broker=broker, up_seconds=time.monotonic() - apps.STARTED_AT)
     except DatabaseError:
         health = Health({"database": Check(False), "broker": Check(broker)})
     return JsonResponse(health.to_document(), status=503 if health.status == "down" else 200)

@@ -17,6 +17,7 @@ from django.utils import timezone
 from evaluations.enums import RunStatus, RunTrigger
 from evaluations.models import ReplayRun
 from evaluations.simulator.server import SimulatedVendors
+from pilots import apps
 from pilots.enums import SlotState
 from pilots.models import ScheduleSlot
 from pilots.services.schedules import save_schedule
@@ -39,7 +40,10 @@ def failed() -> set[str]:
     return {name for name, check in checks.items() if check["status"] != "ok"}
 
 
-def test_a_due_slot_starts_and_a_stopped_worker_or_scheduler_is_seen(tmp_path: Path, settings) -> None:
+def test_a_due_slot_starts_and_a_stopped_worker_or_scheduler_is_seen(
+    tmp_path: Path, settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(apps, "STARTED_AT", apps.STARTED_AT - 3600)
     settings.PILOTS_STALLED_AFTER_SECONDS = PATIENCE_SECONDS
     assert failed() == {"scheduler"}
     with SimulatedVendors(vendors(old={"latency_ms": 30}, new={"latency_ms": 30})) as simulated:

@@ -48,7 +48,7 @@ def test_short_work_does_not_wait_for_a_chunk_that_every_replaying_process_is_bu
             hint(busy.pk, chunks=2)
             until(lambda: Chunk.objects.filter(lease_expires_at__gt=timezone.now()).count() == 2, seconds=60)
             until(is_up, seconds=30)
-            add_samples(plan.workload, 2, stem="later")
+            add_samples(plan.workload, 2, stem="t")
             other = start(plan)
             cancel_run(run=other, by=BY, at=timezone.now())
             swept_at = Heartbeat.objects.get(name=Beat.SWEEP).at

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -20,6 +21,11 @@ from evaluations.services.heartbeats import beat
 from evaluations.services.leases import claim_chunk
 from evaluations.services.pacing import gate_of
 from evaluations.services.tallies import tally
+from pilots import apps
+from pilots.conf import setting
+from pilots.enums import ExportState
+from pilots.models import ExportFile
+from pilots.selectors.health import STARTING_SECONDS
 from pilots.services.schedules import save_schedule
 from pilots.services.slots import run_due_slots
 from pilots.views import machines
@@ -31,6 +37,11 @@ pytestmark = pytest.mark.django_db
 
 NOW = datetime(2027, 2, 1, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
+
+
+@pytest.fixture(autouse=True)
+def _up_for_an_hour(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(apps, "STARTED_AT", apps.STARTED_AT - 3600)
 
 
 def health(at: datetime, *, scheduler: bool = True) -> tuple[int, dict[str, Any]]:
@@ -79,6 +90,17 @@ def test_a_scheduler_that_stops_is_red_within_a_minute() -> None:
     )
     assert health(NOW + 42 * SECOND)[1]["status"] == "ok"
     assert health(NOW - timedelta(hours=1), scheduler=False)[0] == 503  # the clock was set back, and it is silent
+
+
+def test_a_site_that_has_just_started_is_given_time_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after a night without it: the last sign of the scheduler is old, and work was left lying."""
+    beat(Beat.SCHEDULER, at=NOW - timedelta(hours=8))
+    replay(NOW - timedelta(hours=8))
+    for up_seconds, status in ((0, 200), (19, 200), (21, 503)):
+        monkeypatch.setattr(apps, "STARTED_AT", time.monotonic() - up_seconds)
+        assert health(NOW, scheduler=False)[0] == status
+    # The scheduler dies just after a sign of life, and the web server is restarted 39 s later: red within a minute.
+    assert setting("STALLED_AFTER_SECONDS") + STARTING_SECONDS <= 60
 
 
 def test_work_that_nobody_takes_is_red_within_a_minute() -> None:
@@ -136,6 +158,29 @@ def test_a_scheduled_replay_that_nobody_starts_is_red_unless_workers_sweep() -> 
     assert work(due + 41 * SECOND) == (200, "ok", 0.0)
 
 
+def test_an_export_that_nobody_writes_is_red_unless_others_are_written() -> None:
+    asked = ExportFile.objects.create(key="pilot", asked_at=NOW, source="web")
+    assert work(NOW + 41 * SECOND) == (503, "failed", 41.0)
+    asked.state, asked.lease_expires_at = ExportState.WRITING, NOW + 50 * SECOND
+    asked.save()
+    waits = ExportFile.objects.create(key="pilot", asked_at=NOW, source="web")
+    assert work(NOW + 49 * SECOND) == (200, "ok", 0.0)
+    assert work(NOW + 91 * SECOND) == (503, "failed", 91.0)  # the writer is gone; the other still waits
+    waits.delete()
+    assert work(NOW + 90 * SECOND) == (200, "ok", 40.0)
+    written = {
+        "state": ExportState.DONE,
+        "written_at": NOW + 60 * SECOND,
+        "path": "a",
+        "file_name": "a",
+        "sha256": "0" * 64,
+    }
+    ExportFile.objects.update(**written)
+    assert work(NOW + 91 * SECOND) == (200, "ok", 0.0)
+    ExportFile.objects.create(key="pilot", asked_at=NOW, source="web")
+    assert work(NOW + 91 * SECOND) == (200, "ok", 31.0)
+
+
 def test_without_a_broker_it_is_degraded_and_without_a_database_down(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machines, "broker_answers", lambda: False)
     status, document = health(NOW)
@@ -172,7 +217,7 @@ def test_health_and_metrics_cost_the_same_whatever_there_is() -> None:
         if not ReplayRun.objects.exists():
             save_schedule(pilot=(pilot := planned_pilot()), cron="0 * * * *", by=make.actor(), at=NOW)
             start(pilot.plan)  # type: ignore[arg-type]
-    assert counts[0] == counts[1] <= 13
+    assert counts[0] == counts[1] <= 16
 
 
 @pytest.mark.django_db(transaction=True)
@@ -187,6 +232,7 @@ def test_metrics_say_what_a_replay_did() -> None:
     assert found['pilots_runs{status="finished"}'] == "1"
     assert found['pilots_runs{status="running"}'] == "0"
     assert found['pilots_chunks{state="ready"}'] == "0"
+    assert found["pilots_answers_left"] == "0"
     assert {name: n for name, n in found.items() if name.startswith("pilots_calls_total")} == {
         'pilots_calls_total{endpoint="new-prod",outcome="ok"}': "5",
         'pilots_calls_total{endpoint="new-prod",outcome="overloaded"}': "1",
@@ -196,6 +242,14 @@ def test_metrics_say_what_a_replay_did() -> None:
     assert 3 <= float(found['pilots_seconds_since{what="scheduler"}']) < 60
     assert 5 <= float(found['pilots_seconds_since{what="sweep"}']) < 60
     assert found["pilots_follow_ups_overdue"] == "1"
+
+
+def test_metrics_say_how_much_is_left_of_what_goes_on() -> None:
+    run = replay(NOW)
+    ReplayRun.objects.update(done=3)
+    for status, left in ((RunStatus.PENDING, run.total - 3), (RunStatus.RUNNING, run.total - 3), (RunStatus.FAILED, 0)):
+        ReplayRun.objects.update(status=status)
+        assert f"\npilots_answers_left {left}\n" in Client().get("/metrics").content.decode()
 
 
 def test_yesterday_s_money_is_not_today_s() -> None:
