@@ -10,19 +10,21 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from django.db.models import Prefetch, QuerySet
+from django.http import Http404
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 from rest_framework.request import Request
 
 from evaluations.enums import ArmRole, Decision, FinishReason, Outcome, RunStatus, RunTrigger, TeamRole
-from evaluations.models import ComparisonRow, Completion, ReplayRun, ScoreRow
+from evaluations.models import ComparisonRow, Completion, ReplayRun, SampleSet, ScoreRow
+from evaluations.selectors.estimates import estimate_replay
 from evaluations.selectors.progress import run_document
 from evaluations.services.errors import Refused
-from evaluations.services.replays import cancel_run, resume_run, settle_run
+from evaluations.services.replays import cancel_run, newest_set, resume_run, settle_run
 from evaluations.services.saving import Maybe
 from evaluations.tasks import hint
-from pilots.api.base import Answer, ApiView, operation
+from pilots.api.base import Answer, ApiView, Nothing, operation
 from pilots.api.describe import Instant, Page
 from pilots.api.pages import PageQuery, narrowed, page_of
 from pilots.api.pilots import MANAGER, OfAPilot
@@ -105,7 +107,18 @@ class Runs(ApiView):
         return page_of(request, query, rows, _summaries, order=query.ordering.replace("id", "pk"))
 
 
-class PilotReplays(OfAPilot):
+class OfAPilotsReplays(OfAPilot):
+    def sample_set(self, pk: int | UnsetType | None) -> SampleSet | None:
+        """The set of that number, of one of the person's teams. Raises ``Refused``."""
+        if not isinstance(pk, int):
+            return None
+        found = self.access.sample_sets().filter(pk=pk).first()
+        if found is None:
+            raise Refused(f"there is no sample set {pk}", field="set")
+        return found
+
+
+class PilotReplays(OfAPilotsReplays):
     @operation("list_replays", "List a pilot's replay runs", answers=Page[RunSummary], query=PageQuery)
     def get(self, request: Request, slug: str, query: PageQuery) -> Page[RunSummary]:
         rows = _listed(ReplayRun.objects.filter(plan_version__plan__pilot=self.pilot(slug)))
@@ -120,22 +133,39 @@ class PilotReplays(OfAPilot):
     )
     def post(self, request: Request, slug: str, body: NewReplay) -> Answer:
         pilot = self.pilot(slug, managed=True)
-        sample_set = None
-        if body.set is not None:
-            sample_set = self.access.sample_sets().filter(pk=body.set).first()
-            if sample_set is None:
-                raise Refused(f"there is no sample set {body.set}", field="set")
         run = start_replay(
             pilot=pilot,
             by=self.actor,
             at=self.now,
-            sample_set=sample_set,
+            sample_set=self.sample_set(body.set),
             take=body.take,
             repeats=body.repeats,
             budget=body.budget,
             trigger=RunTrigger.API,
         )
         return Answer(run_document(run), headers={"Location": reverse("pilots:api:run", args=[run.pk])})
+
+
+class EstimateQuery(Nothing):
+    set: Maybe[int] = UNSET
+    take: Maybe[Annotated[int, msgspec.Meta(ge=1)]] = UNSET
+    repeats: Annotated[int, msgspec.Meta(ge=1, le=100)] = 1
+
+
+class ReplayEstimate(OfAPilotsReplays):
+    @operation(
+        "estimate_replay", "Say what a replay would take, and start none", answers=dict[str, Any], query=EstimateQuery
+    )
+    def get(self, request: Request, slug: str, query: EstimateQuery) -> dict[str, Any]:
+        """Calls, tokens, money and minutes of each arm, what is not known, and what would stop it."""
+        pilot = self.pilot(slug)
+        if pilot.plan is None:
+            raise Http404
+        sample_set = newest_set(pilot.plan, self.sample_set(query.set))
+        take = None if query.take is UNSET else query.take
+        return estimate_replay(
+            plan=pilot.plan, sample_set=sample_set, at=self.now, take=take, repeats=query.repeats
+        ).to_document()
 
 
 class OfARun(ApiView):

@@ -35,7 +35,7 @@ def test_the_same_request_again_gets_the_same_answer(program: Program) -> None:
     Claim.objects.all().delete()
     again = _send(program)
     assert (first.status_code, again.status_code) == (201, 201)
-    assert again.content == first.content
+    assert again.json() == first.json()
     assert again.headers["Location"] == first.headers["Location"]
     assert ("Idempotent-Replayed" in first.headers, again.headers["Idempotent-Replayed"]) == (False, "true")
     assert not Claim.objects.exists()

@@ -59,6 +59,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "pilots/<api_text:slug>/events": {"kind": "abandoned"},
     "pilots/<api_text:slug>/plan": {"plan": DEFINITION},
     "pilots/<api_text:slug>": {"motive": "cost"},
+    "pilots/<api_text:slug>/schedule": {"cron": "0 2 * * *"},
     "workloads/<api_text:slug>": {"name": "taken over"},
     "teams/<api_text:slug>": {"name": "taken over"},
     "teams/<api_text:slug>/members/<api_text:user>": {"role": "admin"},
@@ -124,8 +125,8 @@ def _attempts() -> Iterator[tuple[str, str]]:
 
 def test_the_routes_are_found() -> None:
     routes = _routes()
-    assert len(routes) == 38
-    assert sum(map(_of_a_team, routes)) == 19
+    assert len(routes) == 40
+    assert sum(map(_of_a_team, routes)) == 21
     assert set(BODIES) <= set(routes)
 
 

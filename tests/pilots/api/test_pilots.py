@@ -235,3 +235,18 @@ def test_a_viewer_reads_and_records_nothing(program: Program) -> None:
     assert viewer.refused("POST", "pilots/triage-to-mai/plan") == said
     assert viewer.refused("POST", "pilots/triage-to-mai/replays", {}) == said
     assert PilotEvent.objects.count() == 1
+
+
+def test_a_schedule_is_set_changed_and_ended(program: Program) -> None:
+    program.post("pilots", PILOT)
+    path = "pilots/triage-to-mai/schedule"
+    assert program.refused("GET", path)[0] == 404
+    made = program.put(path, {"cron": "0 2 * * *", "timezone": "Europe/Berlin", "take": 100})
+    shown = ("cron", "timezone", "take", "catch_up", "enabled")
+    assert [made[name] for name in shown] == ["0 2 * * *", "Europe/Berlin", 100, "once", True]
+    assert made["next"]["local"].endswith("02:00")
+    assert program.put(path, {"cron": "0 3 * * *"})["take"] == 100
+    assert program.refused("PUT", path, {"cron": "61 * * * *"})[0] == 400
+    assert program.send("DELETE", path).status_code == 204
+    assert program.get(path)["enabled"] is False
+    assert AuditEvent.objects.latest("sequence").action == "schedule.ended"

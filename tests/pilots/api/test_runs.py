@@ -112,3 +112,16 @@ def test_the_set_of_another_workload_is_refused() -> None:
     program = Program(make.member(pilot.workload.team))
     status, detail = program.refused("POST", f"pilots/{pilot.slug}/replays", {"set": sets.pk})
     assert (status, detail) == (400, f"set {sets.pk} belongs to another workload")
+
+
+def test_what_a_replay_would_take_starts_none() -> None:
+    pilot = planned_pilot(n=3)
+    program = Program(make.member(pilot.workload.team))
+    found = program.get(f"pilots/{pilot.slug}/estimate?take=2&repeats=3")
+    assert (found["samples"], found["calls"], [arm["role"] for arm in found["arms"]]) == (
+        2,
+        12,
+        ["incumbent", "candidate"],
+    )
+    assert program.refused("GET", f"pilots/{pilot.slug}/estimate?set=999")[1] == "there is no sample set 999"
+    assert not ReplayRun.objects.exists()
