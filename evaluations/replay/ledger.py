@@ -48,6 +48,7 @@ class Answer(Enum):
     GO = auto()
     BUDGET = auto()  # the cap would be passed
     LATER = auto()  # the cap has room again once calls in flight are settled for less than was reserved
+    WAIT = auto()  # another worker was told to leave the vendor alone
     NOT_PERMITTED = auto()  # the data agreement does not list this vendor, region or purpose
     LEASE_LOST = auto()  # another worker has the chunk now
     STOPPED = auto()  # the run was cancelled or has ended
