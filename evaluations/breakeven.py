@@ -17,6 +17,7 @@ from evaluations.enums import ArmRole
 from evaluations.pricing import MTOK, PriceRow
 
 MINIMUM_FOR_INTERVAL = 30  # as for every ratio of costs
+_ROUNDING = 1e-12
 _DRAWS = 2000
 _LEAST_DRAWS = 200
 _DRAWN_AT_MOST = 20_000_000  # samples, over all draws: where there are many, the interval is narrow with fewer draws
@@ -65,7 +66,7 @@ class BreakEven:
     arm: ArmRole  # whose price it is
     output_per_mtok: float  # money per million output tokens
     input_per_mtok: float  # what that means for input
-    lower: float | None  # of ``output_per_mtok``; None: under 30 samples
+    lower: float | None  # of ``output_per_mtok``; None: under 30 samples, or all of them alike
     upper: float | None
     n: int  # samples
     currency: str
@@ -121,6 +122,8 @@ def break_even_price(
         drawn = (_price(columns[:, generator.integers(0, n, n)].sum(axis=1), factor) for _ in range(draws))
         limits = np.quantile([price for price in drawn if price is not None], [alpha / 2, 1 - alpha / 2])
         lower, upper = (max(float(limit), 0.0) for limit in limits)
+        if upper - lower <= _ROUNDING * upper:
+            lower = upper = None  # every draw gave the same: no interval has width zero
     return BreakEven(
         arm=arm,
         output_per_mtok=point,

@@ -46,6 +46,15 @@ def test_the_price_by_hand() -> None:
     assert (found.lower, found.upper, found.n) == (None, None, 2)
 
 
+def test_samples_that_are_all_alike_give_a_price_and_no_interval() -> None:
+    found = even(sides([1.0] * 40, [1e6] * 40, [1e6] * 40))
+    assert found is not None
+    assert (found.output_per_mtok, found.lower, found.upper) == (pytest.approx(0.8), None, None)
+    mixed = even(sides([1.0, 1.1] * 20, [1e6] * 40, [1e6] * 40))
+    assert mixed is not None
+    assert mixed.lower < mixed.output_per_mtok < mixed.upper
+
+
 def test_an_input_price_that_is_disclosed_is_taken_as_it_is() -> None:
     """$3 less 2 M input tokens at $0.50 leaves $2 for 1 M output tokens."""
     found = even(sides([1.0, 2.0], [1.5e6, 0.5e6], [0.4e6, 0.6e6]), input_price=PriceOfInput(per_mtok=0.5))

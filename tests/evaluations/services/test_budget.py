@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -206,6 +207,9 @@ def test_an_intent_withdrawn_and_meant_again_at_once_is_a_call_with_a_row_of_its
         {"prompt_tokens": 10**30, "completion_tokens": 5},
         {"prompt_tokens": "7", "completion_tokens": 5},
         {"prompt_tokens": 7, "completion_tokens": None},
+        # What it bills is not what the rows say: no price of that tier, or of audio.
+        {"prompt_tokens": 7, "completion_tokens": 5, "service_tier": "priority"},
+        {"prompt_tokens": 7, "completion_tokens": 5, "prompt_tokens_details": {"audio_tokens": 7}},
         {},
     ],
 )
@@ -221,6 +225,25 @@ def test_odd_usage_costs_unknown_and_keeps_its_reservation(usage) -> None:
     assert (attempt.state, attempt.cost_amount, attempt.reserved_amount) == (AttemptState.SETTLED, None, held)
     assert money(run) == (held, 0)
     assert [row[1:] for row in months()] == [(held, 0)]
+
+
+def test_a_call_costs_what_the_price_of_its_hour_and_its_service_tier_says() -> None:
+    """$3 a million read in the night, in UTC and past midnight; $1 where the vendor served the call as flex."""
+    run = running(budget="5")
+    ledger, intent = ledger_of(run)
+    (all_day,) = ledger.prices
+    night = replace(all_day, input_per_mtok=Decimal(3), hours="22:00-06:00")
+    flex = replace(all_day, input_per_mtok=Decimal(1), service_tier="flex")
+    ledger.prices = [all_day, night, flex]
+    spent, usage = [], {"prompt_tokens": 10, "completion_tokens": 0}
+    for number, (clock, more) in enumerate(((12, {}), (5, {}), (12, {"service_tier": "flex"})), 1):
+        ledger.clock = lambda hour=clock: datetime(2026, 11, 20, hour, tzinfo=UTC)
+        intent = replace(intent, number=number)
+        ledger.commit([intent], [], [])
+        result = CompletionResult(Outcome.OK, usage=usage_from_raw(usage | more))
+        ledger.commit([], [Settlement(intent, result, final=False)], [])
+        spent.append(Attempt.objects.get(number=number).cost_amount)
+    assert spent == [Decimal(amount) / 1_000_000 for amount in (20, 30, 10)]
 
 
 def test_a_count_beyond_belief_costs_unknown_and_a_large_one_what_it_is() -> None:

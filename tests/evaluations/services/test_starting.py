@@ -12,7 +12,7 @@ from django.db import connection
 from django.utils import timezone
 
 from evaluations.enums import Outcome, RunStatus
-from evaluations.models import Completion, DataAgreement, Endpoint, ReplayRun
+from evaluations.models import Completion, DataAgreement, Endpoint, Price, ReplayRun
 from evaluations.services.errors import Refused
 from evaluations.services.replays import settle_run
 from evaluations.services.work import work_once
@@ -56,6 +56,22 @@ def test_where_both_arms_are_refused_for_reasons_of_their_own_both_are_named() -
     Endpoint.objects.filter(slug="old-prod").update(region="us")
     with pytest.raises(Refused, match="does not list region us, the data agreement of team support does not list vend"):
         start(plan)
+
+
+def test_an_endpoint_that_asks_for_a_service_tier_needs_a_price_of_it() -> None:
+    plan = ready_plan(NOWHERE, n=3)
+    Endpoint.objects.filter(slug="new-prod").update(parameters={"service_tier": "priority"})
+    with pytest.raises(Refused, match="new has no USD price in force for service tier priority") as refusal:
+        start(plan)
+    assert refusal.value.field == "candidate.endpoint"
+    Price.objects.create(
+        model=plan.candidate_model,
+        effective_from="2020-01-01",
+        input_per_mtok=4,
+        output_per_mtok=16,
+        service_tier="priority",
+    )
+    assert start(plan).arms.get(role="candidate").prices[1]["service_tier"] == "priority"
 
 
 def test_a_replay_of_which_one_arm_may_be_sent_says_why_the_other_is_not(simulated) -> None:
