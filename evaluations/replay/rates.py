@@ -13,10 +13,12 @@ from dataclasses import dataclass, field
 from evaluations.replay.meter import Slots
 
 _DECREASE = 0.7
-_GROWTH_SEARCHING = 4.0  # a second, until a rate was found to be too high
-_GROWTH_BELOW = 1.10  # a second, clearly below the rate of the last refusal
+# Growth in a second, or in a call where that takes longer.
+_GROWTH_SEARCHING = 4.0  # until a rate was found to be too high
+_GROWTH_FAR = 2.0  # below half of the rate of the last refusal
+_GROWTH_BELOW = 1.10
 _GROWTH_NEAR = 1.03
-_NEAR = 0.85
+_FAR, _NEAR = 0.5, 0.85
 _RECENT = 32  # answers
 _LEAST_SECONDS = 0.25  # an answer a hundredth of a second after another is no hundred a second
 _FIRST = 2.0  # calls a second, where the first call of all is refused
@@ -39,6 +41,7 @@ class FoundRate:
     _bound_at: float = 0.0  # when it last made a call wait
     _answers: deque[float] = field(default_factory=lambda: deque(maxlen=_RECENT))  # when the last ones came
     _refusals: int = 0
+    _answered: bool = False  # since the last refusal
 
     def wait(self, now: float) -> float:
         """Seconds until the next call is due."""
@@ -56,6 +59,7 @@ class FoundRate:
 
     def answered(self, now: float) -> None:
         self._answers.append(now)
+        self._answered = True
 
     def adopt(self, rate: float, now: float) -> None:
         """Begin with what another worker found."""
@@ -69,11 +73,14 @@ class FoundRate:
         good = len(self._answers) / max(now - self._answers[0], _LEAST_SECONDS) if self._answers else 0.0
         if self.rate is None:
             self.rate = good or _FIRST
-        else:
+            self._refusals += 1
+        elif self._answered:
+            # Without an answer since the last one it is no matter of the rate: the waits grow, and that is enough.
             self.refused_at_rate = self.rate
-            self.rate = min(_DECREASE * self.rate, 1.2 * good or self.rate / 2)
+            self.rate = min(_DECREASE * self.rate, 1.2 * good)
+            self._refusals += 1
         self.rate = max(self.rate, _LOWEST)
-        self._refusals += 1
+        self._answered = False
         self._grown_at = self._bound_at = now
         self._next_at = now  # where the vendor names a time, the next call is due then; the rate spaces those after it
 
@@ -92,9 +99,11 @@ class FoundRate:
             return
         if self._refusals < 2:
             growth = _GROWTH_SEARCHING
+        elif self.rate < _FAR * self.refused_at_rate:
+            growth = _GROWTH_FAR
         else:
             growth = _GROWTH_BELOW if self.rate < _NEAR * self.refused_at_rate else _GROWTH_NEAR
-        self.rate *= growth ** min(elapsed, 1.0)
+        self.rate *= growth ** min(elapsed * min(self.rate, 1.0), 1.0)
         self._grown_at = now
 
 
