@@ -113,7 +113,8 @@ class GroupCommit:
                 [intent for intent, _ in asked], [settlement for settlement, _ in stored], withdrawn
             )
         except BaseException as error:
-            self._loop.call_soon_threadsafe(_fail, [*(future for _, future in (*asked, *stored))], error)
+            waiting: list[asyncio.Future[Any]] = [*(future for _, future in asked), *(future for _, future in stored)]
+            self._loop.call_soon_threadsafe(_fail, waiting, error)
             raise
         if asked or stored or withdrawn:
             self._loop.call_soon_threadsafe(self._tell, asked, answers, stored, bool(withdrawn))
@@ -140,12 +141,13 @@ class GroupCommit:
                 self._loop.call_soon_threadsafe(_give, future, result)
 
     def _end(self, error: BaseException | None) -> None:
-        left = [*(future for _, future in self._intents), *(future for _, future in self._settlements)]
-        left += [future for _, future in self._calls]
         if error is None:
             _give(self.ended, None)
             return
-        _fail([self.ended, *left], error)
+        left: list[asyncio.Future[Any]] = [self.ended]
+        for items in (self._intents, self._settlements, self._calls):
+            left += [future for _, future in items]
+        _fail(left, error)
         with suppress(BaseException):
             self.ended.exception()  # whoever closes is told
 

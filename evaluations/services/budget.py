@@ -195,7 +195,8 @@ def _change_month(
     Months are kept for teams without a cap too: one that is agreed later counts what was spent before.
     """
     more, paid = trillionths(reserved), trillionths(spent)
-    sql, params = _CHANGE_MONTH, (more, paid, team.pk, month.isoformat(), currency)
+    sql = _CHANGE_MONTH
+    params: tuple[Any, ...] = (more, paid, team.pk, month.isoformat(), currency)
     if cap is not None:
         sql, params = sql + _WITHIN_CAP, (*params, paid, trillionths(cap), more)
     if run_sql(sql, params):

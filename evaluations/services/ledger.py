@@ -179,7 +179,7 @@ class DatabaseLedger:
         """What the agreement in force says. Its terms never change, only which one is in force: read once for a day."""
         key = (held.agreement_id, now.date())
         if key not in self._consents:
-            agreement = DataAgreement.objects.filter(pk=held.agreement_id).first()
+            agreement = DataAgreement.objects.filter(pk=held.agreement_id or 0).first()
             self._consents[key] = consent_of(
                 agreement, team=self._team, endpoint=self.endpoint, purpose=Purpose.EVALUATION, at=now
             )
