@@ -11,6 +11,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from evaluations.file_broker import SCHEME, register
+
 DEFAULTS: dict[str, Any] = {
     # Cap of a replay whose plan and starter name none.
     "DEFAULT_BUDGET": (Decimal("25"), "USD"),
@@ -69,7 +71,8 @@ def embedded_broker(folder: Path) -> tuple[str, dict[str, Any]]:
     control = folder / "control"
     for path in (queue, control):
         path.mkdir(parents=True, exist_ok=True)
-    return "filesystem://localhost", {
+    register()
+    return f"{SCHEME}://localhost", {
         "data_folder_in": str(queue),
         "data_folder_out": str(queue),
         "control_folder": str(control),

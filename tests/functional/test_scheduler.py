@@ -70,3 +70,30 @@ def test_a_due_slot_starts_and_a_stopped_worker_or_scheduler_is_seen(
         finally:
             worker.kill()
     assert ReplayRun.objects.get(pk=busy.pk).status is RunStatus.FINISHED
+
+
+def test_two_workers_with_a_scheduler_each_start_every_due_slot_once(tmp_path: Path) -> None:
+    """They share database, broker and data directory; the slots come due while both look every second."""
+    with SimulatedVendors(vendors()) as simulated:
+        pilot = planned_pilot(simulated.url, n=30)
+        schedule, _ = save_schedule(pilot=pilot, cron="0 0 1 1 *", take=1, by=make.actor(), at=timezone.now())
+        workers = [Worker(tmp_path / f"worker{number}.log") for number in (1, 2)]
+        try:
+            logs = [tmp_path / f"worker{number}.log" for number in (1, 2)]
+            until(lambda: all("default@" in log.read_text() for log in logs), seconds=60)
+            now = timezone.now()
+            due = [now + timedelta(seconds=3 * number) for number in range(1, 7)]
+            ScheduleSlot.objects.bulk_create(ScheduleSlot(schedule=schedule, due_at=due_at) for due_at in due)
+            slots = schedule.slots.filter(due_at__in=due)
+            until(lambda: not slots.filter(state=SlotState.DUE).exists(), seconds=60)
+            assert all(worker.process.poll() is None for worker in workers)
+        finally:
+            for worker in workers:
+                worker.kill()
+    started = slots.filter(state=SlotState.STARTED)
+    assert ReplayRun.objects.count() == started.values("run").distinct().count() == started.count() > 1
+    # What did not start was overtaken by the next on a busy machine, or its run was still going: never twice.
+    assert started.count() + slots.filter(state=SlotState.SKIPPED).exclude(reason="").count() == len(due)
+    sent = [log.read_text().count("Sending due task pilots-schedules") for log in logs]
+    assert min(sent) >= 3
+    assert not any("Traceback" in log.read_text() for log in logs)

@@ -83,7 +83,7 @@ def named(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 def test_with_no_environment_everything_is_a_file_in_the_data_directory(bare: dict[str, Any], folder: Path) -> None:
     assert bare["database"] == ["sqlite3", str(folder / "pilots.sqlite3")]
     assert bare["transactions"] == "IMMEDIATE"
-    assert bare["broker"] == ["filesystem://localhost", str(folder / "broker" / "queue")]
+    assert bare["broker"] == ["files://localhost", str(folder / "broker" / "queue")]
     assert bare["mail"] == "console"
     assert (bare["debug"], bare["hosts"]) == (False, ["localhost", "127.0.0.1", "[::1]"])
 
