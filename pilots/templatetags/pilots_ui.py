@@ -78,6 +78,7 @@ RUN_REASONS = {
     "storage": "storage was unavailable",
     "rate_limited": "waiting for the vendor's rate limit",
     "vendor_paused": "the vendor is paused",
+    "quota_exhausted": "the vendor's quota or credit is used up",
     "no_new_samples": "no new samples",
     "not_permitted": "samples were not permitted by the data agreement",
 }
