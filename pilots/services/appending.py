@@ -70,7 +70,13 @@ def append_event(*, pilot: Pilot, by: Actor, at: datetime, draft: EventDraft, ve
         seen = pilot.version if version is None else version
         if current.version != seen:
             raise Conflict(faster(current))
-        timeline, event_ids = _extended(current, draft)
+        try:
+            timeline, event_ids = _extended(current, draft)
+        except Refused:
+            # The history was read after the version, perhaps with what somebody has committed in between.
+            if Pilot.objects.filter(pk=current.pk).exclude(version=seen).exists():
+                raise Conflict(faster(current)) from None
+            raise
         event = stored_event(current, by, at, draft, seq=current.last_seq + 1)
         status_before = current.status
         claim(current, timeline, last_seq=event.seq, version=seen)
