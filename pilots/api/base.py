@@ -32,7 +32,7 @@ from rest_framework.views import APIView
 
 from evaluations.enums import AuditSource
 from evaluations.services.audit import Actor
-from evaluations.services.errors import Refused
+from evaluations.services.errors import Conflict, Refused
 from pilots.api.authentication import TokenAuthentication, scopes_of
 from pilots.api.bodies import JsonBody, read_body, read_query
 from pilots.api.describe import Described, described
@@ -116,7 +116,8 @@ class ApiView(APIView):
     def handle_exception(self, exc: Exception) -> Response:
         if auth_header := self.get_authenticate_header(self.request) if getattr(exc, "status_code", 0) == 401 else "":
             exc.auth_header = auth_header  # type: ignore[attr-defined]
-        response = handle(exc, request_id=self.request_id, current_version=self._current_version())
+        version = self._current_version() if isinstance(exc, Conflict) else None
+        response = handle(exc, request_id=self.request_id, current_version=version)
         response.exception = True
         return response
 

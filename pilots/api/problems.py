@@ -1,5 +1,5 @@
 """Every error as a problem document (RFC 9457). Public surface: ``problem_response``, ``handle``, ``NotAllowed``,
-``Problem``, ``PROBLEM_TYPE``."""
+``TooLarge``, ``Problem``, ``PROBLEM_TYPE``."""
 
 from __future__ import annotations
 
@@ -48,6 +48,8 @@ class NotAllowed(Exception):
 
 
 class TooLarge(exceptions.APIException):
+    """The body goes on where the limit is."""
+
     status_code = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
     default_detail = "The body is too large."
 

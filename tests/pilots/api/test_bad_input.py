@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from django.db import OperationalError
 from django.test import Client, override_settings
 
 from evaluations.models import Workload
@@ -180,3 +181,20 @@ def test_names_are_kept_as_text_or_refused(name: str, status: int) -> None:  # B
 def test_a_slug_has_letters_digits_hyphens_and_underscores(slug: str) -> None:
     status, _ = manager().refused("POST", "workloads", {"slug": slug, "team": "support"})
     assert (status, Workload.objects.count()) == (400, 0)
+
+
+def test_a_database_that_is_away_is_said_so_without_its_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    from pilots.api import catalogue
+
+    def away(*args: object, **kwargs: object) -> None:
+        raise OperationalError("could not connect to server at 10.1.2.3")
+
+    make.vendor("openai")
+    program = administrator()
+    monkeypatch.setattr(catalogue, "save_vendor", away)
+    response = program.send("PATCH", "vendors/openai", {"name": "X"})
+    assert (response.status_code, response.headers["Retry-After"]) == (503, "5")
+    assert b"10.1.2.3" not in response.content
+    monkeypatch.setattr(catalogue, "save_vendor", lambda **kwargs: 1 / 0)
+    broken = program.send("PATCH", "vendors/openai", {"name": "X"}, X_Request_ID="mine-1")
+    assert (broken.status_code, broken.json()["request_id"], b"division" in broken.content) == (500, "mine-1", False)
