@@ -1,10 +1,11 @@
 """Celery under any host: its own app where it has one, else one made here; what our tasks rely on comes with them.
 
-Public surface: ``ensure_app``, ``tick``, ``broker_answers``, ``send_hints``.
+Public surface: ``ensure_app``, ``tick``, ``broker_answers``, ``send_hints``, ``outlive_the_broker``.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -13,6 +14,7 @@ from celery.schedules import schedstate, schedule
 from django.conf import settings
 from kombu import Connection
 from kombu.exceptions import OperationalError
+from kombu.transport.redis import QoS
 
 from evaluations.conf import celery_defaults, data_dir, embedded_broker, setting
 
@@ -71,6 +73,21 @@ def _connection(*, seconds: float) -> Connection:
     """To the broker, by somebody who has so much time for each answer."""
     patience = {"socket_connect_timeout": seconds, "socket_timeout": seconds}
     return ensure_app().connection_for_write(connect_timeout=seconds, transport_options=patience)
+
+
+def outlive_the_broker() -> None:
+    """Keep a worker whose broker goes away while it works.
+
+    kombu 5.7 then hands unacknowledged messages back over a connection that is gone, and the worker ends with an
+    AttributeError. Left alone they come back after the visibility timeout, and ours with the next sweep.
+    """
+    give_back = QoS.restore_unacked_once
+
+    def give_back_if_possible(self: QoS, stderr: Any = None) -> None:
+        with suppress(AttributeError):
+            give_back(self, stderr)
+
+    QoS.restore_unacked_once = give_back_if_possible  # type: ignore[assignment,method-assign]
 
 
 def _own_app() -> Celery:

@@ -1,7 +1,7 @@
 """Settings of the engine with their defaults, and the measured settings of the embedded default.
 
-Public surface: ``setting``, ``data_dir``, ``SQLITE_OPTIONS``, ``embedded_broker``, ``celery_defaults``,
-``QUEUES``.
+Public surface: ``setting``, ``data_dir``, ``SQLITE_OPTIONS``, ``POSTGRES_OPTIONS``, ``embedded_broker``,
+``celery_defaults``, ``QUEUES``.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ DEFAULTS: dict[str, Any] = {
     # A vendor that does not answer is left alone, and one whose quota or credit is used up: one call each so often.
     "PROBE_SECONDS": 10,
     "QUOTA_PAUSE_SECONDS": 3600,
+    # With less room on the disk of the database's file, runs pause.
+    "MIN_FREE_MB": 100,
     # In-flight calls get this long to end when a worker is told to stop.
     "DRAIN_SECONDS": 15,
     # Output limit, in tokens, of a call where neither request nor endpoint names one: sent, and reserved.
@@ -60,6 +62,10 @@ SQLITE_OPTIONS: dict[str, Any] = {
         " PRAGMA temp_store=MEMORY; PRAGMA cache_size=-32000; PRAGMA foreign_keys=ON;"
     ),
 }
+
+
+# A worker that stops in the middle of a commit, or whose machine is gone, holds its rows no longer than its lease.
+POSTGRES_OPTIONS: dict[str, Any] = {"options": "-c idle_in_transaction_session_timeout=15000"}
 
 
 def embedded_broker(folder: Path) -> tuple[str, dict[str, Any]]:

@@ -13,7 +13,7 @@ from celery.signals import after_task_publish, beat_init, worker_init, worker_pr
 from django.db import close_old_connections
 from django.utils import timezone
 
-from evaluations.celery_app import send_hints
+from evaluations.celery_app import outlive_the_broker, send_hints
 from evaluations.enums import Beat
 
 logger = logging.getLogger(__name__)
@@ -38,6 +38,7 @@ def preload() -> None:
 @worker_init.connect
 def _start(**kwargs: object) -> None:
     _stopping.clear()
+    outlive_the_broker()
     preload()
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytest.register_assert_rewrite("tests.bills")
+
 
 @pytest.fixture(autouse=True)
 def _loopback_only(socket_allow_hosts_loopback: None) -> None:

@@ -1,6 +1,6 @@
 """PostgreSQL and Redis of a test's own, on free ports, to be killed and restarted; another database for one test.
 
-Public surface: ``Postgres``, ``Redis``, ``needs``, ``database_at``.
+Public surface: ``Postgres``, ``Redis``, ``needs``, ``only_on``, ``database_at``.
 """
 
 from __future__ import annotations
@@ -39,6 +39,12 @@ def needs(program: str) -> str:
             pytest.fail(f"{program} is not installed")
         pytest.skip(f"{program} is not installed")
     return found
+
+
+def only_on(vendor: str) -> None:
+    """For a test that is about one database, or too dear for both passes of the suite."""
+    if connections["default"].vendor != vendor:
+        pytest.skip(f"the pass of the suite on {vendor} runs it")
 
 
 def free_port() -> int:

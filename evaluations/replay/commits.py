@@ -19,6 +19,8 @@ T = TypeVar("T")
 
 # Results that arrive together are committed together.
 GATHER_SECONDS = 0.006
+# A commit leaves at least two thirds of a lease, and a heartbeat is a third.
+LEASED_FOR_HEARTBEATS = 2
 
 _Asked = tuple[Intent, "asyncio.Future[Answer]"]
 _Stored = tuple[Settlement, "asyncio.Future[None]"]
@@ -46,9 +48,15 @@ class GroupCommit:
         self._calls: deque[_Called] = deque()
         self._wake = threading.Event()
         self._closing = False
+        self._committed_at = time.monotonic()
         self._settled = asyncio.Event()
         self._thread = threading.Thread(target=self._serve, name="ledger", daemon=True)
         self._thread.start()
+
+    @property
+    def leased(self) -> bool:
+        """Whether the lease that the last commit left lasts: not after this process was stopped for a while, say."""
+        return time.monotonic() - self._committed_at < LEASED_FOR_HEARTBEATS * self._heartbeat_seconds
 
     async def intend(self, intent: Intent) -> Answer:
         future: asyncio.Future[Answer] = self._loop.create_future()
@@ -108,10 +116,12 @@ class GroupCommit:
             self._loop.call_soon_threadsafe(self._end, error)
 
     def _commit(self, asked: list[_Asked], stored: list[_Stored], withdrawn: list[Intent]) -> None:
+        began_at = time.monotonic()
         try:
             answers = self._ledger.commit(
                 [intent for intent, _ in asked], [settlement for settlement, _ in stored], withdrawn
             )
+            self._committed_at = began_at
         except BaseException as error:
             waiting: list[asyncio.Future[Any]] = [*(future for _, future in asked), *(future for _, future in stored)]
             self._loop.call_soon_threadsafe(_fail, waiting, error)

@@ -114,6 +114,12 @@ class _Chunk:
                 if self.end in (ChunkEnd.DONE, ChunkEnd.BUDGET):
                     continue
                 return
+            if not self.commits.leased:
+                # Somebody else may have the chunk by now, and send the same call: ask anew.
+                self.pace.leave()
+                self.commits.withdraw(intent)
+                number -= 1
+                continue
             epoch, holds_place = self.pace.epoch, True
             try:
                 reached("before_send")

@@ -14,7 +14,7 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Any
 
-from django.db import InterfaceError, OperationalError, close_old_connections, connection, transaction
+from django.db import InterfaceError, InternalError, OperationalError, close_old_connections, connection, transaction
 from django.utils import timezone
 
 from evaluations.conf import setting
@@ -93,7 +93,7 @@ class DatabaseLedger:
                     ended, withdrawn = self._not_yet_committed(intents, ended, withdrawn)
                 with transaction.atomic():
                     answers = self._commit(intents, needs, ended, withdrawn, opened, now=now)
-            except (OperationalError, InterfaceError):
+            except (OperationalError, InterfaceError, InternalError):
                 if delay is None:
                     raise
                 connection.close()
@@ -237,7 +237,8 @@ class DatabaseLedger:
         Attempt.objects.filter(
             arm=self.claim.arm,
             lease_owner=self.claim.owner,
-            state=AttemptState.SENT,
+            # Whoever took the chunk over could not know that they were not sent.
+            state__in=[AttemptState.SENT, AttemptState.ABANDONED],
             sample_id__in=[intent.work.sample_id for intent in intents],
         ).delete()
         unreserve(

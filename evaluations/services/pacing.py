@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db import InterfaceError, InternalError, OperationalError, connection, transaction
 from django.db.models import F
 from django.utils import timezone
 
@@ -111,7 +111,7 @@ class DatabaseMeter:
             report = _joined(self._untold, report)
         try:
             grant = self._exchange(report)
-        except (OperationalError, InterfaceError):
+        except (OperationalError, InterfaceError, InternalError):
             connection.close()
             self._untold = report if report.is_news else None
             slots = None if self._last.requests is None else Slots(0.0, 1.0, 0)

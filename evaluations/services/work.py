@@ -34,6 +34,7 @@ from evaluations.services.leases import Claim, claim_chunk, load_work, lost_call
 from evaluations.services.ledger import DatabaseLedger, close_thread_connections
 from evaluations.services.pacing import DatabaseMeter, pause_seconds, show_pause
 from evaluations.services.replays import end_run, note_pause, prices_of, settle_run
+from evaluations.services.storage import has_room, show_full
 
 Stop = Callable[[], bool]
 
@@ -63,8 +64,12 @@ def work_once(*, run: ReplayRun | None = None, stopping: Stop = never) -> Replay
 def work_on_chunk(*, run: ReplayRun | None = None, stopping: Stop = never) -> ReplayRun | None:
     """Claim one chunk (of ``run``, or of any) and work on it; what it leaves is for ``settle_run``.
 
-    Returns the run that was worked on; None if there is nothing to claim.
+    Returns the run that was worked on; None if there is nothing to claim, or no room for answers.
     """
+    if not has_room():
+        if run is not None:
+            show_full(run)
+        return None
     claim = claim_chunk(owner=new_owner(), now=timezone.now(), run=run)
     if claim is None:
         return None
@@ -100,7 +105,9 @@ def _call(claim: Claim, stopping: Stop) -> None:
     # This thread's connection has been idle for long; the database may have been restarted.
     close_old_connections()
     release(claim, done=end is ChunkEnd.DONE)
-    if end is ChunkEnd.BUDGET:
+    if end is ChunkEnd.STOPPED and not has_room():
+        show_full(claim.run)
+    elif end is ChunkEnd.BUDGET:
         now, team = timezone.now(), claim.run.plan_version.plan.workload.team
         reason = cap_reached(run=claim.run, team=team, at=now)
         end_run(run=claim.run, status=RunStatus.STOPPED_BY_BUDGET, reason=reason, at=now)
@@ -178,7 +185,7 @@ async def _replay(
                 max_attempts=setting("MAX_ATTEMPTS"),
                 rate_limit_patience_seconds=setting("RATE_LIMIT_PATIENCE_SECONDS"),
             ),
-            stopping=stopping,
+            stopping=lambda: stopping() or not has_room(),
             drain_seconds=setting("DRAIN_SECONDS"),
             heartbeat_seconds=setting("LEASE_SECONDS") / 3,
             finalise=close_thread_connections,

@@ -21,7 +21,7 @@ from evaluations.simulator.server import SimulatedVendors
 from tests import factories as make
 from tests.pilots.views.people import planned_pilot
 from tests.replays import start, vendors
-from tests.services import Postgres, Redis, database_at
+from tests.services import Postgres, Redis, database_at, only_on
 from tests.websites import WebSite
 from tests.workers import SOAK, Worker, until
 
@@ -29,7 +29,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.fault]
 
 BROKER_RESTARTS = 6 if SOAK else 2
 DATABASE_RESTARTS = 3 if SOAK else 2
-SLOW = {"latency_ms": 40}
+SLOW = {"latency_ms": 200}
 
 
 def swept_since(at: datetime) -> bool:
@@ -72,12 +72,13 @@ def test_without_a_broker_a_replay_starts_at_once_and_is_worked_on_when_the_brok
 
 
 def test_a_database_that_restarts_costs_a_run_seconds_and_no_call(tmp_path: Path) -> None:
+    only_on("postgresql")
     with (
         Postgres() as server,
         database_at(server.create("pilots")),
         SimulatedVendors(vendors(old=SLOW, new=SLOW)) as simulated,
     ):
-        pilot = planned_pilot(simulated.url, n=1000 if SOAK else 300, budget="100")
+        pilot = planned_pilot(simulated.url, n=1000 if SOAK else 400, budget="100")
         person = make.member(Team.objects.get(), role=TeamRole.MANAGER)
         run = start(pilot.plan)  # type: ignore[arg-type]
 

@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from evaluations.enums import AttemptState, RunStatus
 from evaluations.models import Attempt, Completion, ReplayRun
+from evaluations.replay.engine import REFILLED_EARLY
 from evaluations.simulator.server import SimulatedVendors
 from tests.bills import assert_the_ledger_is_the_bill
 from tests.replays import ready_plan, start, vendors
@@ -26,7 +27,8 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.fault]
 
 SLOW = {"latency_ms": 40}
 CONCURRENCY = 8
-IN_FLIGHT = 2 * CONCURRENCY  # both arms
+# Sent, result not yet committed, of both arms: the places, and results whose place is filled early.
+IN_FLIGHT = 2 * (CONCURRENCY + CONCURRENCY // REFILLED_EARLY)
 SAMPLES = 5000 if SOAK else 400
 KILLS = 20 if SOAK else 2
 BROKER_KILLS = 3 if SOAK else 1
