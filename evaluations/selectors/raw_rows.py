@@ -9,14 +9,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from itertools import chain
 from typing import Any
 
-from django.db.models import Count, QuerySet, Sum
+from django.db.models import Count, Max, QuerySet, Sum
 
 from evaluations.enums import ArmRole, AttemptState, Outcome
 from evaluations.models import Attempt, Completion
 
-_AT_ONCE = 1000
+_AT_ONCE = 5000
+_POSITIONS = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +96,7 @@ def answers_of(runs: Sequence[int], *, content: bool, vendor: str = "") -> Itera
     ``vendor`` (slug) leaves only the answers of that vendor's models.
     """
     wanted = ["arm", "sample"] + (["content", "sample__content"] if content else [])
-    rows = (
-        _answers(runs, vendor)
-        .select_related(*wanted)
-        .prefetch_related("scores")
-        .order_by("arm__run", "position", "repeat", "arm")
-    )
-    for row in rows.iterator(chunk_size=_AT_ONCE):
+    for row in chain.from_iterable(_windows(runs, vendor, wanted)):
         scores = list(row.scores.all())
         yield RawAnswer(
             run=row.arm.run_id,
@@ -125,6 +121,19 @@ def answers_of(runs: Sequence[int], *, content: bool, vendor: str = "") -> Itera
             scores={score.key: score.value for score in scores},
             content=_content(row, {score.key: score.detail for score in scores}) if content else None,
         )
+
+
+def _windows(runs: Sequence[int], vendor: str, wanted: Sequence[str]) -> Iterator[QuerySet[Completion]]:
+    """A few positions of a run at a time: to sort all rows with their content at once, a database keeps them all."""
+    for run in sorted(runs):
+        answers = _answers([run], vendor)
+        arms = list(answers.order_by("arm").values_list("arm", flat=True).distinct())
+        last = answers.aggregate(position=Max("position"), repeat=Max("repeat"))
+        # By arm and repeat, as the index has them.
+        rows = Completion.objects.filter(arm__in=arms, repeat__in=range((last["repeat"] or 0) + 1))
+        ordered = rows.select_related(*wanted).prefetch_related("scores").order_by("position", "repeat", "arm")
+        for start in range(0, (last["position"] or 0) + 1 if arms else 0, _POSITIONS):
+            yield ordered.filter(position__gte=start, position__lt=start + _POSITIONS)
 
 
 def tally_of(runs: Sequence[int], *, vendor: str = "") -> tuple[Tally, ...]:
@@ -172,5 +181,5 @@ def calls_of(runs: Sequence[int]) -> Iterator[RawCall]:
         "request_id",
     )
     rows = Attempt.objects.filter(arm__run__in=runs).order_by("sent_at", "id").values_list(*columns)
-    for run, role, sample, repeat, number, sent_at, state, outcome, *rest in rows.iterator(chunk_size=5 * _AT_ONCE):
+    for run, role, sample, repeat, number, sent_at, state, outcome, *rest in rows.iterator(chunk_size=_AT_ONCE):
         yield RawCall(run, role, sample or "", repeat, number, sent_at, state, outcome or None, *rest)

@@ -10,8 +10,10 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 
+from evaluations.models import Vendor
 from evaluations.services.errors import Conflict, Refused
-from pilots.enums import ExportState
+from pilots.enums import Audience, ExportState, FileFormat
+from pilots.exporters.registry import EXPORTERS
 from pilots.models import ExportFile
 from pilots.selectors.exports import export_files, export_row, exports_of
 from pilots.services.exports import ask_for_export, retry_export
@@ -52,11 +54,23 @@ def download(request: HttpRequest, pk: int) -> HttpResponseBase:
 
 @door("POST")
 def write(request: HttpRequest) -> HttpResponse:
-    """Ask for the export named ``key`` under the filters that came along."""
+    """Ask for the export named ``key``, for an audience and in a format, under the filters that came along."""
     filters = {name: request.POST.getlist(name) for name in request.POST if name != "csrfmiddlewaretoken"}
-    key = filters.pop("key", [""])[-1]
+    key, audience, format = (
+        filters.pop(name, [default])[-1]
+        for name, default in (("key", ""), ("audience", Audience.FULL), ("format", FileFormat.XLSX))
+    )
     try:
-        asked = ask_for_export(key=key, filters=filters, by=actor_of(request), at=timezone.now())
+        if format not in FileFormat._value2member_map_:
+            raise Refused(f"{format!r} is not one of {', '.join(FileFormat)}", field="format")
+        asked = ask_for_export(
+            key=key,
+            filters=filters,
+            by=actor_of(request),
+            at=timezone.now(),
+            audience=audience,
+            format=FileFormat(format),
+        )
     except Refused as refusal:
         return _list(request, refusal=refusal)
     return redirect("pilots:export", pk=asked.pk)
@@ -74,5 +88,13 @@ def retry(request: HttpRequest, pk: int) -> HttpResponse:
 
 def _list(request: HttpRequest, *, refusal: Refused | None = None) -> HttpResponse:
     rows = exports_of(access_of(request))
-    context = {"rows": rows, "open": sum(row.open for row in rows), "refusal": refusal}
+    context = {
+        "rows": rows,
+        "open": sum(row.open for row in rows),
+        "refusal": refusal,
+        "exporters": [(key, EXPORTERS.get(key).label) for key in sorted(EXPORTERS.keys())],
+        "audiences": [(word.value, word.label) for word in Audience if word is not Audience.VENDOR],
+        "vendors": [(vendor.slug, vendor.name) for vendor in Vendor.objects.order_by("name")],
+        "formats": [(word.value, word.label) for word in FileFormat],
+    }
     return page(request, "pilots/exports/list.html", context, section="exports", status=400 if refusal else 200)

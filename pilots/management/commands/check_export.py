@@ -12,7 +12,7 @@ from pilots.services.export_check import check_file
 
 
 class Command(PilotsCommand):
-    help = "Say of a file: issued by this site? unchanged? still what the site says?"
+    help = "Say whether a file was given out by this site, is unchanged since, and still what the site says."
     name = "check_export"
 
     def arguments(self, parser: CommandParser) -> None:

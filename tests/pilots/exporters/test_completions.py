@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from evaluations.models import Completion, ReplayRun
 from evaluations.selectors.progress import run_document
+from evaluations.selectors.raw_rows import answers_of
 from evaluations.services.audit import Actor
 from evaluations.services.errors import Refused
 from pilots.exporters.base import Column, Cover, Document, Formula, Kind, Sheet
@@ -57,6 +58,22 @@ def test_the_rows_are_the_ledgers(data_dir: Path) -> None:
     assert {row["Outcome"]: row["Incumbent"] for row in outcomes}["refused by the model"] == refused > 0
     [run] = table(book, "Replay runs")
     assert (run["Rows here"], run["Answers"], run["Pilot"]) == (60, 60, pilot.slug)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_rows_come_in_the_sets_order_window_by_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    replayed_pilot(n=7)
+    run = ReplayRun.objects.get().pk
+    arm = Completion.objects.filter(position=3).order_by("arm").first()
+    assert arm is not None
+    Completion.objects.filter(pk=arm.pk).update(repeat=1)
+    whole = [(row.position, row.repeat, row.role) for row in answers_of([run], content=True)]
+    assert whole == sorted(whole, key=lambda row: (row[0], row[1], row[2] != "incumbent"))
+    monkeypatch.setattr("evaluations.selectors.raw_rows._POSITIONS", 2)
+    assert [(row.position, row.repeat, row.role) for row in answers_of([run], content=True)] == whole
+    assert len(whole) == 14
+    assert [row.role for row in answers_of([run], content=False, vendor="openai")] == ["incumbent"] * 7
+    assert list(answers_of([run], content=False, vendor="nobody")) == []
 
 
 @pytest.mark.django_db(transaction=True)

@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from pilots.enums import ExportState
+from pilots.exporters.registry import EXPORTERS
 from pilots.models import ExportFile
 from pilots.services.export_jobs import write_due_export
 from tests import factories as make
@@ -92,9 +93,26 @@ def test_an_export_is_for_the_person_who_asked_for_it(ana: Client) -> None:
 
 
 def test_what_cannot_be_asked_for_is_refused_at_once(ana: Client) -> None:
-    for given in ({"key": "nonsense"}, {"as_of": "yesterday"}):
+    for given in (
+        {"key": "nonsense"},
+        {"as_of": "yesterday"},
+        {"audience": "vendor:openai"},  # two vendors side by side
+        {"audience": "everybody"},
+        {"format": "pdf"},
+    ):
         assert ana.post(reverse("pilots:write-export"), {"key": "portfolio", **given}).status_code == 400
     assert not ExportFile.objects.exists()
+
+
+def test_the_list_offers_every_export_for_each_audience_and_in_each_format(ana: Client) -> None:
+    offered = words(ana, reverse("pilots:exports"))
+    choices = (*EXPORTERS.keys(), "full", "no-content", "vendor:openai", "xlsx", "csv", "parquet")
+    assert [word for word in choices if f'<option value="{word}"' not in offered] == []
+    asked(ana, key="completions", audience="no-content", format="csv", team="support")
+    export = write_due_export(clock=timezone.now)
+    assert export is not None
+    assert (export.key, export.for_whom, export.filters["team"]) == ("completions", "no-content", ["support"])
+    assert export.file_name.endswith("-no-content.csv")
 
 
 def test_a_file_that_is_not_written_or_no_longer_there_is_not_found(ana: Client) -> None:
