@@ -271,7 +271,10 @@ def test_a_claim_reads_the_same_few_rows_however_many_chunks_wait(run, clock) ->
     cost()  # the first claim also starts the run
     few = cost()
     arm = RunArm.objects.get(run=run, role="candidate")
-    Chunk.objects.bulk_create([Chunk(arm=arm, repeat=1, start=i, stop=i + 1) for i in range(20_000)], batch_size=5_000)
+    states = [ChunkState.DONE] * 18_000 + [ChunkState.PENDING] * 2_000
+    Chunk.objects.bulk_create(
+        [Chunk(arm=arm, repeat=1, start=i, stop=i + 1, state=state) for i, state in enumerate(states)], batch_size=5_000
+    )
     assert cost() == few
     assert few[0] <= 12
     plan = _plan_of_the_next_chunk(arm.pk)
