@@ -69,12 +69,15 @@ def test_every_answer_is_one_that_the_document_describes(
         f"--header=Authorization: Bearer {token_of(person)}",
         # What the rules of the product refuse is 400, and no schema can say those rules.
         "--exclude-checks=positive_data_acceptance",
+        # A busy machine is no failure, nor is a body of lines that is hard to make up.
+        "--request-timeout=120",
+        "--suppress-health-check=filter_too_much,too_slow",
         "--continue-on-failure",
         "--no-color",
         "--seed=1",
         *size,
     ]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=900)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=3600)
     assert done.returncode == 0, done.stdout.partition("= FAILURES =")[2] or done.stdout
     cases = re.search(r"(\d+) generated, (\d+) passed", done.stdout)
     assert cases is not None
