@@ -1,9 +1,11 @@
 """How close a replay comes to what the vendor allows: `make bench`.
 
 4,000 calls of about 300 prompt and 100 answer tokens against a loopback vendor with a fixed latency. The ideal is
-calls x latency / concurrency. Measured in one run: a bare aiohttp loop that stores nothing; this engine on SQLite with
-the embedded broker; this engine on PostgreSQL and Redis. For the engine the clock runs from the first hint to the last
-answer's commit, with warm workers and every durability rule on; scoring and verdict are timed apart.
+calls x latency / concurrency. Measured in one run, for each load: a bare aiohttp loop that stores nothing; this engine
+on SQLite with the embedded broker; this engine on PostgreSQL and Redis; and cold, the whole command `run --wait` on
+SQLite from its start to its exit, verdict included. For the warm ones the clock runs from the first hint to the last
+answer's commit, with every durability rule on; scoring and verdict are timed apart. Memory is the processes'
+proportional share (PSS): pages that they share count once.
 """
 
 from __future__ import annotations
@@ -18,11 +20,11 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -102,11 +104,11 @@ def _measured(name: str, seconds: float, cpu: float, calls: int, who: int, concl
     )
 
 
-def engine(name: str, url: str, environment: dict[str, str]) -> Measured:
-    """One replay by a warm worker process, in a data directory of its own."""
+def engine(name: str, url: str, environment: dict[str, str], *, cold: bool = False) -> Measured:
+    """One replay in a data directory of its own: by a warm worker, or by a command of its own."""
     with tempfile.TemporaryDirectory(prefix="pilots-bench-") as folder:
         result = subprocess.run(
-            [sys.executable, "-m", "benchmarks.replay", "--inside", name, "--url", url]
+            [sys.executable, "-m", "benchmarks.replay", "--inside", name, "--url", url, *(["--cold"] if cold else [])]
             + [f"--{key.replace('_', '-')}={getattr(OPTIONS, key)}" for key in ("calls", "concurrency", "latency_ms")],
             cwd=ROOT,
             env={
@@ -136,6 +138,8 @@ def inside(name: str, url: str) -> Measured:
 
     per_arm = OPTIONS.calls // 2
     plan = ready_plan(url, n=per_arm, concurrency=OPTIONS.concurrency // 2, budget="1000", bodies=body)
+    if OPTIONS.cold:
+        return _cold(name, start(plan).pk)
     worker = subprocess.Popen(
         [sys.executable, "-m", "django", "worker", "--loglevel=WARNING"],
         start_new_session=True,
@@ -150,18 +154,37 @@ def inside(name: str, url: str) -> Measured:
         run = start(plan)
         started = time.perf_counter()
         hint(run.pk, chunks=2)
-        _until(lambda: ReplayRun.objects.values_list("done", flat=True).get(pk=run.pk) == OPTIONS.calls)
+        with _peak_memory(worker.pid) as peak:
+            _until(lambda: ReplayRun.objects.values_list("done", flat=True).get(pk=run.pk) == OPTIONS.calls)
         seconds = time.perf_counter() - started
         cpu = _cpu_of_group(worker.pid) - before
         _until(lambda: bool(ReplayRun.objects.get(pk=run.pk).decision))
         concluded = time.perf_counter() - started - seconds
         assert Completion.objects.filter(arm__run=run).count() == OPTIONS.calls
-        peak = _peak_mb_of_group(worker.pid)
     finally:
         os.killpg(worker.pid, signal.SIGTERM)
         worker.wait()
-    measured = _measured(name, seconds, cpu, OPTIONS.calls, resource.RUSAGE_SELF, concluded)
-    return Measured(**{**asdict(measured), "peak_mb": peak})
+    return replace(_measured(name, seconds, cpu, OPTIONS.calls, resource.RUSAGE_SELF, concluded), peak_mb=max(peak))
+
+
+def _cold(name: str, run_id: int) -> Measured:
+    """The command as a person types it: imports, replay, scores and verdict."""
+    started = time.perf_counter()
+    process = subprocess.Popen(
+        [sys.executable, "manage.py", "run", str(run_id), "--wait", "--json"],
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    with _peak_memory(process.pid) as peak:
+        written, _ = process.communicate()
+    seconds = time.perf_counter() - started
+    document = json.loads(written)
+    assert (document["status"], document["done"]) == ("finished", OPTIONS.calls), document["status"]
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = usage.ru_utime + usage.ru_stime
+    return replace(_measured(name, seconds, cpu, OPTIONS.calls, resource.RUSAGE_CHILDREN), peak_mb=max(peak))
 
 
 def _until(condition: Any) -> None:
@@ -193,14 +216,30 @@ def _cpu_of_group(leader: int) -> float:
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
-def _peak_mb_of_group(leader: int) -> float:
-    """Sum of the processes' own peaks; pages they share are counted in each."""
-    peak = 0
-    for pid in _group(leader):
-        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-            if line.startswith("VmHWM"):
-                peak += int(line.split()[1])
-    return round(peak / 1024, 1)
+@contextmanager
+def _peak_memory(leader: int) -> Iterator[list[float]]:
+    """MB of the group's processes together, looked at a few times a second; at the end the list holds what was seen."""
+    seen, stop = [0.0], threading.Event()
+
+    def watch() -> None:
+        while not stop.wait(0.2):
+            seen.append(sum(_share_kb(pid) for pid in _group(leader)) / 1024)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield seen
+    finally:
+        stop.set()
+        watcher.join()
+
+
+def _share_kb(pid: int) -> int:
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("Pss:")), 0)
 
 
 def postgres_environment() -> dict[str, str] | None:
@@ -240,22 +279,30 @@ def main() -> None:
         return
     if not VENDOR.exists():
         raise SystemExit("the loopback vendor ../shared/bench/vendor.py is not on this machine")
-    rows: list[Measured] = []
-    with vendor(OPTIONS.latency_ms) as url:
+    asked = OPTIONS.concurrency is not None or OPTIONS.latency_ms is not None
+    loads = [(OPTIONS.concurrency or 64, OPTIONS.latency_ms or 50.0)] if asked else [(64, 50.0), (256, 200.0)]
+    for OPTIONS.concurrency, OPTIONS.latency_ms in loads:
+        rows: list[Measured] = []
         for _ in range(OPTIONS.repeat):
-            urllib.request.urlopen(f"{url}/__reset").read()
-            rows.append(raw_loop(url, calls=OPTIONS.calls, concurrency=OPTIONS.concurrency))
-            rows.append(engine("engine, SQLite + embedded broker", url, {}))
-            environment = postgres_environment()
-            if environment is not None:
-                try:
-                    rows.append(engine("engine, PostgreSQL + Redis", url, environment))
-                finally:
-                    subprocess.run(
-                        ["dropdb", "-h", "127.0.0.1", "-U", "postgres", "--force", environment["BENCH_DATABASE"]],
-                        check=True,
-                    )
-    print(report(_medians(rows)))
+            rows += once()
+        print(report(_medians(rows)), flush=True)
+
+
+def once() -> Iterator[Measured]:
+    """Every way of making the calls, one after the other."""
+    with vendor(OPTIONS.latency_ms) as url:
+        yield raw_loop(url, calls=OPTIONS.calls, concurrency=OPTIONS.concurrency)
+        yield engine("engine, SQLite + embedded broker", url, {})
+        environment = postgres_environment()
+        if environment is not None:
+            try:
+                yield engine("engine, PostgreSQL + Redis", url, environment)
+            finally:
+                subprocess.run(
+                    ["dropdb", "-h", "127.0.0.1", "-U", "postgres", "--force", environment["BENCH_DATABASE"]],
+                    check=True,
+                )
+        yield engine("engine, cold: the whole command", url, {}, cold=True)
 
 
 def _medians(rows: list[Measured]) -> list[Measured]:
@@ -269,10 +316,11 @@ def _medians(rows: list[Measured]) -> list[Measured]:
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--calls", type=int, default=4000)
-parser.add_argument("--concurrency", type=int, default=64)
-parser.add_argument("--latency-ms", type=float, default=50.0)
+parser.add_argument("--concurrency", type=int, help="default: first 64 calls in flight at 50 ms, then 256 at 200 ms")
+parser.add_argument("--latency-ms", type=float)
 parser.add_argument("--repeat", type=int, default=3)
 parser.add_argument("--inside", default="", help=argparse.SUPPRESS)
+parser.add_argument("--cold", action="store_true", help=argparse.SUPPRESS)
 parser.add_argument("--url", default="", help=argparse.SUPPRESS)
 OPTIONS = parser.parse_args() if __name__ == "__main__" else parser.parse_args([])
 
