@@ -24,9 +24,9 @@ from evaluations.replay.meter import Meter
 from evaluations.replay.pacing import Pace, backoff_seconds
 
 TICK_SECONDS = 0.2
-# Of the places, so many may be taken anew while the results of their last calls wait for the commit: one in eight. Else
-# every place would stand empty while the group gathers. It is what a kill can lose beyond the calls at the vendor.
-REFILLED_EARLY = 8
+# Beyond the first eight places, one in six may be taken anew while the results of the last calls wait for their commit:
+# else all would stand empty while the group gathers. So much can a kill lose beyond the calls at the vendor.
+KEPT_PLACES, REFILLED_EARLY = 8, 6
 # Between two exchanges with the other workers: at the least, and at the most.
 EXCHANGE_SECONDS = (0.05, 0.25)
 
@@ -140,7 +140,7 @@ class _Chunk:
                 elif stops and outcome not in PAUSES_VENDOR:
                     self.finish(ChunkEnd.ARM_STOPPED)
                 stored = self.commits.settle(Settlement(intent, result, final=not again and not stops))
-                if self.commits.unsettled <= self.pace.limit // REFILLED_EARLY:
+                if self.commits.unsettled <= (self.pace.limit - KEPT_PLACES) // REFILLED_EARLY:
                     self.pace.leave()
                     holds_place = False
                 await stored

@@ -11,6 +11,7 @@ database must be among the names.
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache, lru_cache, partial
 from typing import Any
@@ -114,7 +115,7 @@ def _given(fields: _Fields, n: int) -> str:
     if connection.vendor == "postgresql":
         columns = ", ".join(f"column{place} {field.db_type(connection)}" for place, field in enumerate(fields, start=1))
         return f"json_to_recordset(%s::json) AS given({columns})"
-    row = f"({', '.join(['%s'] * len(fields))})"
+    row = f"({', '.join('?' * len(fields))})"
     return f"(VALUES {', '.join([row] * n)}) AS given"
 
 
@@ -130,7 +131,10 @@ def _run(statement: Callable[[int], tuple[str, _Fields]], rows: Iterable[Row]) -
         start, most = 0, _MOST_VALUES // len(fields)
         while start < len(ready):
             n = 1 << (min(len(ready) - start, most).bit_length() - 1)
-            cursor.execute(statement(n)[0], [value for row in ready[start : start + n] for value in row])
+            values = [value for row in ready[start : start + n] for value in row]
+            with connection.wrap_database_errors:
+                # Past Django's cursor, which would look for placeholders in the whole text each time.
+                sqlite3.Cursor.execute(cursor.cursor, statement(n)[0], values)
             start += n
 
 
