@@ -14,8 +14,8 @@ from socket import socket
 import pytest
 from django.utils import timezone
 
-from evaluations.enums import AttemptState, RunStatus
-from evaluations.models import Attempt, Completion, ReplayRun
+from evaluations.enums import AttemptState, Beat, RunStatus
+from evaluations.models import Attempt, Chunk, Completion, Heartbeat, ReplayRun, SampleSetMember
 from evaluations.replay.engine import REFILLED_EARLY
 from evaluations.simulator.server import SimulatedVendors
 from tests.bills import assert_the_ledger_is_the_bill
@@ -64,7 +64,7 @@ def test_killed_workers_and_brokers_lose_nothing_and_pay_twice_for_at_most_the_c
         with closing(socket()) as probe:
             if probe.connect_ex(("127.0.0.1", 5672)) != 0:
                 pytest.skip("no RabbitMQ on 5672")
-    killed: list[datetime] = []
+    killed: list[tuple[datetime, datetime]] = []
     with Redis() if kind == "redis" else nullcontext() as redis:
         broker = redis.url if redis else RABBITMQ if kind == "rabbitmq" else EMBEDDED
         run = started(simulated)
@@ -73,11 +73,14 @@ def test_killed_workers_and_brokers_lose_nothing_and_pay_twice_for_at_most_the_c
             for kill in range(1, KILLS + 1):
                 until(lambda kill=kill: done(run) >= run.total * kill // (KILLS + 2), seconds=120)
                 worker.kill()
-                killed.append(timezone.now())
+                died_at = timezone.now()
                 if redis and kill <= BROKER_KILLS:
                     redis.kill()
                     redis.start()
                 worker = Worker(tmp_path / "worker.log", broker=broker)
+                # How long a process takes to start is no promise of ours.
+                until(lambda at=died_at: swept_since(at), seconds=120)
+                killed.append((died_at, timezone.now()))
             if redis:
                 # Once more under a worker that stays.
                 until(lambda: done(run) >= run.total * (KILLS + 1) // (KILLS + 2), seconds=120)
@@ -98,16 +101,32 @@ def test_killed_workers_and_brokers_lose_nothing_and_pay_twice_for_at_most_the_c
     assert max(again) <= RUNS_AGAIN_SECONDS
 
 
-def ran_again(run: ReplayRun, killed: list[datetime]) -> list[float]:
-    """For each call that was lost: the seconds from its worker's end to the next attempt on its sample."""
-    seconds = []
-    for lost in Attempt.objects.filter(run=run, state=AttemptState.ABANDONED):
-        following = Attempt.objects.get(
-            arm_id=lost.arm_id, sample_id=lost.sample_id, repeat=lost.repeat, number=lost.number + 1
-        )
-        died_at = min(at for at in killed if at >= lost.sent_at)
-        seconds.append((following.sent_at - died_at).total_seconds())
-    return seconds
+def swept_since(at: datetime) -> bool:
+    """A worker is up: it has done a task."""
+    return Heartbeat.objects.filter(name=Beat.SWEEP, at__gt=at).exists()
+
+
+def ran_again(run: ReplayRun, killed: list[tuple[datetime, datetime]]) -> list[float]:
+    """For each chunk that lost calls: the seconds from when another worker was up to the chunk's next call."""
+    positions = dict(SampleSetMember.objects.filter(sample_set=run.sample_set).values_list("sample_id", "position"))
+    chunks = list(Chunk.objects.filter(arm__run=run))
+
+    def chunk_of(call: Attempt) -> int:
+        at = positions[call.sample_id or 0]
+        return next(chunk.pk for chunk in chunks if chunk.arm_id == call.arm_id and chunk.start <= at < chunk.stop)
+
+    calls = [(chunk_of(call), call) for call in Attempt.objects.filter(run=run)]
+    lost = {
+        (chunk, *min((died_at, up_at) for died_at, up_at in killed if died_at >= call.sent_at))
+        for chunk, call in calls
+        if call.state is AttemptState.ABANDONED
+    }
+    return [
+        (
+            min(call.sent_at for other, call in calls if other == chunk and call.sent_at > died_at) - up_at
+        ).total_seconds()
+        for chunk, died_at, up_at in lost
+    ]
 
 
 def test_workers_told_to_stop_end_in_time_pay_nothing_twice_and_leave_the_rest(
