@@ -9,12 +9,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from evaluations.enums import ArmRole
 from evaluations.pricing import MTOK, PriceRow
+from evaluations.statistics.resampling import resampled_totals
+
+Figures: TypeAlias = Sequence[float] | NDArray[np.float64]
 
 MINIMUM_FOR_INTERVAL = 30  # as for every ratio of costs
 _ROUNDING = 1e-12
@@ -52,11 +56,11 @@ class PriceOfInput:
 class Sides:
     """Figures of the same samples: what one arm costs, and the tokens of the other. Means over repeats."""
 
-    cost: Sequence[float]  # money per sample
-    input_tokens: Sequence[float]  # of every kind: what a cache would save is not known
-    output_tokens: Sequence[float]
-    cost_solved: Sequence[float]  # share of the task solved, by the arm with the cost; 1 where requests are counted
-    tokens_solved: Sequence[float]  # likewise, by the arm with the tokens
+    cost: Figures  # money per sample
+    input_tokens: Figures  # of every kind: what a cache would save is not known
+    output_tokens: Figures
+    cost_solved: Figures  # share of the task solved, by the arm with the cost; 1 where requests are counted
+    tokens_solved: Figures  # likewise, by the arm with the tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +122,7 @@ def break_even_price(
     lower = upper = None
     if n >= MINIMUM_FOR_INTERVAL:
         draws = max(_LEAST_DRAWS, min(_DRAWS, _DRAWN_AT_MOST // n))
-        generator = np.random.default_rng(0)
-        drawn = (_price(columns[:, generator.integers(0, n, n)].sum(axis=1), factor) for _ in range(draws))
+        drawn = (_price(totals, factor) for totals in resampled_totals(columns, draws))
         limits = np.quantile([price for price in drawn if price is not None], [alpha / 2, 1 - alpha / 2])
         lower, upper = (max(float(limit), 0.0) for limit in limits)
         if upper - lower <= _ROUNDING * upper:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+
+import numpy as np
 
 from evaluations.breakeven import BreakEven, PriceOfInput, Sides, break_even_price
 from evaluations.enums import ArmRole
 from evaluations.models import ReplayRun
 from evaluations.pricing import PriceRow, price_in_force
 from evaluations.selectors.criteria import Criterion, costs_are_known
-from evaluations.selectors.evidence import ArmEvidence, Evidence
+from evaluations.selectors.evidence import ArmEvidence, Column, Evidence
 
 COSTS = frozenset({"cost_per_request", "cost_per_success"})
 
@@ -51,9 +53,11 @@ def read_break_even(
     if prices.disclosed(arm) and not prices.disclosed(other):
         arm, other = other, arm
     input_price = PriceOfInput.of(prices.rows.get(arm), role=arm, other=prices.rows.get(other))
+    if input_price is None:
+        return None
     per_success = criterion.metric == "cost_per_success"
     sides = _sides(evidence, arm, other, successes=successes if per_success else None, per_success=per_success)
-    if input_price is None or not costs_are_known(evidence, len(sides.cost)):
+    if not costs_are_known(evidence, len(sides.cost)):
         return None
     return break_even_price(
         sides,
@@ -69,27 +73,19 @@ def _sides(evidence: Evidence, arm: ArmRole, other: ArmRole, *, successes: str |
     """The samples on which the other arm's cost and this arm's tokens are known."""
     by_role = {ArmRole.INCUMBENT: evidence.incumbent, ArmRole.CANDIDATE: evidence.candidate}
     known, tokens = by_role[other], by_role[arm]
-    places = [
-        i
-        for i, figures in enumerate(zip(known.cost, tokens.input_tokens, tokens.output_tokens, strict=False))
-        if None not in figures
-    ]
+    places = np.flatnonzero(~np.isnan([known.cost, tokens.input_tokens, tokens.output_tokens]).any(axis=0))
 
-    def solved(side: ArmEvidence) -> list[float]:
+    def solved(side: ArmEvidence) -> Column:
         if not per_success:
-            return [1.0] * len(places)
+            return np.ones(len(places))
         if successes is not None:
-            return [side.scores[successes][i] or 0.0 for i in places]
-        return [1.0 - (side.failure[i] or 0.0) for i in places]
+            return np.nan_to_num(side.scores[successes][places])
+        return 1.0 - np.nan_to_num(side.failure[places])
 
     return Sides(
-        cost=_at(known.cost, places),
-        input_tokens=_at(tokens.input_tokens, places),
-        output_tokens=_at(tokens.output_tokens, places),
+        cost=known.cost[places],
+        input_tokens=tokens.input_tokens[places],
+        output_tokens=tokens.output_tokens[places],
         cost_solved=solved(known),
         tokens_solved=solved(tokens),
     )
-
-
-def _at(values: Sequence[float | None], places: Sequence[int]) -> list[float]:
-    return [value for i in places if (value := values[i]) is not None]

@@ -7,13 +7,15 @@ Public surface: ``Criterion``, ``Reading``, ``read_score``, ``read_failure_rate`
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from evaluations.enums import CriterionRole, Looks, Verdict
-from evaluations.selectors.evidence import ArmEvidence, Evidence
+from evaluations.selectors.evidence import ArmEvidence, Column, Evidence
 from evaluations.statistics.noninferiority import verdict
 from evaluations.statistics.paired import clustered_mean, paired_binary, paired_mean
 from evaluations.statistics.proportions import rate
@@ -117,21 +119,17 @@ def read_failure_rate(evidence: Evidence, criterion: Criterion, *, looks: Looks,
 
 
 class Pairs(NamedTuple):
-    places: list[int]  # positions in the evidence
-    incumbent: list[float]
-    candidate: list[float]
+    places: NDArray[np.intp]  # positions in the evidence
+    incumbent: Column
+    candidate: Column
     missing: int
 
 
-def paired_values(evidence: Evidence, values: Callable[[ArmEvidence], Sequence[float | None]]) -> Pairs:
+def paired_values(evidence: Evidence, values: Callable[[ArmEvidence], Column]) -> Pairs:
     """The samples for which ``values`` is known for both arms."""
-    index, left, right = [], [], []
-    for i, (a, b) in enumerate(zip(values(evidence.incumbent), values(evidence.candidate), strict=True)):
-        if a is not None and b is not None:
-            index.append(i)
-            left.append(a)
-            right.append(b)
-    return Pairs(index, left, right, evidence.n - len(index))
+    left, right = values(evidence.incumbent), values(evidence.candidate)
+    places = np.flatnonzero(~(np.isnan(left) | np.isnan(right)))
+    return Pairs(places, left[places], right[places], evidence.n - len(places))
 
 
 def costs_are_known(evidence: Evidence, known: int) -> bool:
@@ -150,10 +148,9 @@ def _read(evidence: Evidence, pairs: Pairs, criterion: Criterion, *, looks: Look
     n = len(pairs.places)
     if n == 0:
         return Reading(n=0, missing=pairs.missing, verdict=Verdict.NOT_COMPUTABLE, reason="no_pairs")
-    binary = criterion.binary and all(value in (0.0, 1.0) for value in (*pairs.incumbent, *pairs.candidate))
+    binary = criterion.binary and all(np.isin(side, (0.0, 1.0)).all() for side in (pairs.incumbent, pairs.candidate))
     table = _table(pairs, failures=criterion.lower_is_better) if binary else None
-    clusters = [evidence.clusters[i] for i in pairs.places]
-    interval = _interval(pairs, table, clusters, looks=looks, alpha=alpha)
+    interval = _interval(pairs, table, evidence.clusters[pairs.places], looks=looks, alpha=alpha)
     if table is not None and interval.from_table and criterion.lower_is_better:
         interval = interval.mirrored()
     word = verdict(interval.lower, interval.upper, margin, criterion.lower_is_better)
@@ -191,18 +188,20 @@ def _read(evidence: Evidence, pairs: Pairs, criterion: Criterion, *, looks: Look
     )
 
 
-def _interval(pairs: Pairs, table: Table | None, clusters: Sequence[str], *, looks: Looks, alpha: float) -> _Interval:
+def _interval(
+    pairs: Pairs, table: Table | None, clusters: NDArray[np.int64], *, looks: Looks, alpha: float
+) -> _Interval:
     """The one interval for this kind of metric: fixed at one look, else valid at every look."""
-    sizes = Counter(clusters)
-    clustered = len(sizes) < len(clusters)
-    differences = [b - a for a, b in zip(pairs.incumbent, pairs.candidate, strict=True)]
+    differences = pairs.candidate - pairs.incumbent
+    names, codes, sizes = np.unique(clusters, return_inverse=True, return_counts=True)
+    clustered = len(names) < len(clusters)
     mean = math.fsum(differences) / len(differences)
-    if clustered and len(sizes) < MINIMUM_CLUSTERS:
-        return _Interval(mean, None, None, "none", len(sizes), "too_few_clusters")
+    if clustered and len(names) < MINIMUM_CLUSTERS:
+        return _Interval(mean, None, None, "none", len(names), "too_few_clusters")
     if looks is Looks.ONE_LOOK:
         if clustered:
-            by_cluster = clustered_mean(diff=differences, cluster=list(clusters), alpha=alpha)
-            return _Interval(mean, by_cluster.lower, by_cluster.upper, "clustered_cr3", len(sizes))
+            by_cluster = clustered_mean(diff=differences, cluster=codes.tolist(), alpha=alpha)
+            return _Interval(mean, by_cluster.lower, by_cluster.upper, "clustered_cr3", len(names))
         if table is not None:
             exact = paired_binary(**table._asdict(), alpha=alpha)
             return _Interval(exact.diff, exact.lower, exact.upper, "tango", None, from_table=True)
@@ -211,12 +210,9 @@ def _interval(pairs: Pairs, table: Table | None, clusters: Sequence[str], *, loo
         graded = paired_mean(incumbent=pairs.incumbent, candidate=pairs.candidate, alpha=alpha)
         return _Interval(mean, graded.lower, graded.upper, "paired_t", None)
     if clustered:
-        sums: dict[str, float] = {}
-        for cluster, difference in zip(clusters, differences, strict=True):
-            sums[cluster] = sums.get(cluster, 0.0) + difference
-        means = [sums[cluster] / size for cluster, size in sizes.items()]
+        means = np.bincount(codes, weights=differences) / sizes
         sequence = betting_cs(diffs=means, alpha=alpha)
-        return _Interval(mean, sequence.lower, sequence.upper, "betting_cs_clusters", len(sizes))
+        return _Interval(mean, sequence.lower, sequence.upper, "betting_cs_clusters", len(names))
     if table is not None:
         counts = Counts(table.candidate_only, table.incumbent_only, table.both_pass + table.neither)
         sequence = betting_cs(counts=counts, alpha=alpha)
@@ -228,13 +224,13 @@ def _interval(pairs: Pairs, table: Table | None, clusters: Sequence[str], *, loo
 
 def _table(pairs: Pairs, *, failures: bool) -> Table:
     """``failures``: the values say who failed, so a pass is a 0."""
-    tally = Counter(zip(pairs.incumbent, pairs.candidate, strict=True))
-    yes, no = (0.0, 1.0) if failures else (1.0, 0.0)
-    return Table(tally[yes, yes], tally[no, yes], tally[yes, no], tally[no, no])
+    before, after = (side == (0.0 if failures else 1.0) for side in (pairs.incumbent, pairs.candidate))
+    cells = (before & after, ~before & after, before & ~after, ~before & ~after)
+    return Table(*(int(np.count_nonzero(cell)) for cell in cells))
 
 
-def _wilson(values: Sequence[float], alpha: float) -> tuple[float, float]:
-    interval = rate(round(sum(values)), len(values), alpha)
+def _wilson(values: Column, alpha: float) -> tuple[float, float]:
+    interval = rate(int(np.count_nonzero(values)), len(values), alpha)
     return interval.wilson_lower, interval.wilson_upper
 
 

@@ -1,46 +1,65 @@
 """What all runs of a plan version say, sample by sample.
 
-Public surface: ``Evidence``, ``ArmEvidence``, ``evidence_for``.
+Public surface: ``Evidence``, ``ArmEvidence``, ``Column``, ``column``, ``evidence_for``.
 
 A sample that was answered several times counts once, with its mean. A vendor's failure counts as a failed answer; an
-outcome of our own making leaves the sample out of the counted comparison.
+outcome of our own making leaves the sample out of the counted comparison. Rows are read once, in any order, into eight
+bytes a figure: a run may have a million samples.
 """
 
 from __future__ import annotations
 
 import math
-from collections import defaultdict
-from collections.abc import Iterable
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
 
-from django.db.models import Q
+import numpy as np
+from django.db.models import BigIntegerField, CharField, ExpressionWrapper, F, FilteredRelation, Q
+from numpy.typing import NDArray
 
 from evaluations.enums import LEFT_OUT, ArmRole, Outcome, RunStatus
-from evaluations.models import Completion, PlanVersion, ReplayRun, Sample, ScoreRow
+from evaluations.models import Completion, PlanVersion, ReplayRun
+from evaluations.models.fields import PLACES
 
 ENDED = (RunStatus.FINISHED, RunStatus.STOPPED_BY_BUDGET, RunStatus.CANCELLED, RunStatus.FAILED)
+
+Column = NDArray[np.float64]  # NaN = left out, unscored or unknown; never zero
+_AT_ONCE = 2000
+_ONE = 10**PLACES  # what one unit of money is stored as
+
+
+def column(values: Iterable[float | None]) -> Column:
+    """``values`` with None where nothing is known."""
+    return np.array([math.nan if value is None else value for value in values], dtype=np.float64)
+
+
+def _nothing() -> Column:
+    return column(())
 
 
 @dataclass(slots=True)
 class ArmEvidence:
-    """One arm's answers, aligned with ``Evidence.samples``. None = left out, unscored or unknown; never zero."""
+    """One arm's answers, aligned with ``Evidence.samples``."""
 
-    failure: list[float | None] = field(default_factory=list)  # share of counted repeats that the vendor failed
-    scores: dict[str, list[float | None]] = field(default_factory=dict)  # a failed answer scores 0
-    answered_scores: dict[str, list[float | None]] = field(default_factory=dict)  # only answers, per protocol
-    cost: list[float | None] = field(default_factory=list)  # money per repeat
-    input_tokens: list[float | None] = field(default_factory=list)  # of every kind, per repeat
-    output_tokens: list[float | None] = field(default_factory=list)
-    latency_ms: list[float | None] = field(default_factory=list)  # inf: failed
-    ttft_ms: list[float | None] = field(default_factory=list)
+    failure: Column = field(default_factory=_nothing)  # share of counted repeats that the vendor failed
+    scores: dict[str, Column] = field(default_factory=dict)  # a failed answer scores 0
+    answered_scores: dict[str, Column] = field(default_factory=dict)  # only answers, per protocol
+    cost: Column = field(default_factory=_nothing)  # money per repeat
+    input_tokens: Column = field(default_factory=_nothing)  # of every kind, per repeat
+    output_tokens: Column = field(default_factory=_nothing)
+    latency_ms: Column = field(default_factory=_nothing)  # inf: failed
+    ttft_ms: Column = field(default_factory=_nothing)
 
 
 @dataclass(slots=True)
 class Evidence:
     """Everything a comparison needs; ``samples`` are ids in ascending order."""
 
-    samples: list[int]
-    clusters: list[str]
+    samples: NDArray[np.int64]
+    clusters: NDArray[np.int64]  # by sample; those of one cluster have the same number
     incumbent: ArmEvidence
     candidate: ArmEvidence
 
@@ -49,104 +68,157 @@ class Evidence:
         return len(self.samples)
 
 
-@dataclass(slots=True)
-class _Answer:
-    outcome: Outcome
-    cost: float | None
-    input_tokens: float | None
-    output_tokens: float | None
-    latency_ms: float | None
-    ttft_ms: float | None
-    scores: dict[str, float | None]
-
-
 def evidence_for(version: PlanVersion, *, at_end_of: ReplayRun | None = None) -> Evidence:
     """The evidence of every ended run of ``version``, and of ``at_end_of`` which is about to end."""
     runs = Q(arm__run__plan_version=version) & Q(arm__run__status__in=ENDED)
     if at_end_of is not None:
         runs |= Q(arm__run=at_end_of)
-    keys = {(entry["key"], entry["version"]) for entry in version.document["scorers"]}
-    scores: dict[int, dict[str, float | None]] = defaultdict(dict)
-    stored = ScoreRow.objects.filter(completion__in=Completion.objects.filter(runs).values("id"))
-    for completion_id, key, scorer_version, value in stored.values_list(
-        "completion_id", "key", "scorer_version", "value"
-    ).iterator(chunk_size=5000):
-        if (key, scorer_version) in keys:
-            scores[completion_id][key] = value
-    answers: dict[int, dict[ArmRole, list[_Answer]]] = {}
-    rows = Completion.objects.filter(runs).order_by("sample_id", "arm__run_id", "repeat")
-    for pk, sample_id, role, outcome, cost, uncached, read, written, output, latency_ms, ttft_ms in rows.values_list(
-        "id",
+    keys = sorted({(entry["key"], entry["version"]) for entry in version.document["scorers"]})
+    answers = {role: _Answers(len(keys)) for role in (ArmRole.INCUMBENT, ArmRole.CANDIDATE)}
+    numbers: dict[str, int] = {}  # of clusters, in order of appearance
+    of_sample: dict[int, int] = {}  # only of samples in a cluster
+    for role, sample_id, cluster, *figures in _rows(runs, keys):
+        answers[role].add(sample_id, figures)
+        if cluster:
+            of_sample[sample_id] = numbers.setdefault(cluster, len(numbers))
+    given = {role: rows.arrays() for role, rows in answers.items()}
+    samples = np.unique(np.concatenate([rows.sample for rows in given.values()]))
+    alone = -1 - samples  # a number of its own, that no cluster has
+    metrics = [key for key, _ in keys]
+    return Evidence(
+        samples=samples,
+        clusters=np.array([of_sample.get(pk, own) for pk, own in zip(samples.tolist(), alone.tolist(), strict=True)])
+        if of_sample
+        else alone,
+        incumbent=_arm(given[ArmRole.INCUMBENT], samples, metrics),
+        candidate=_arm(given[ArmRole.CANDIDATE], samples, metrics),
+    )
+
+
+def _rows(runs: Q, keys: Sequence[tuple[str, str]]) -> Iterator[tuple[Any, ...]]:
+    """Role, sample, cluster, and the figures of ``_Answers.add``, one answer at a time."""
+    scores = {
+        f"score_{place}": FilteredRelation(
+            "scores", condition=Q(scores__key=key, scores__scorer_version=scorer_version)
+        )
+        for place, (key, scorer_version) in enumerate(keys)
+    }
+    # As they are stored: an enum and a Decimal for every row would take longer than reading it.
+    raw = {
+        "raw_role": ExpressionWrapper(F("arm__role"), output_field=CharField()),
+        "raw_outcome": ExpressionWrapper(F("outcome"), output_field=CharField()),
+        "raw_cost": ExpressionWrapper(F("cost_amount"), output_field=BigIntegerField()),
+    }
+    rows = Completion.objects.filter(runs).annotate(**scores, **raw)
+    return rows.values_list(
+        "raw_role",
         "sample_id",
-        "arm__role",
-        "outcome",
-        "cost_amount",
+        "sample__cluster",
+        "raw_outcome",
+        "raw_cost",
         "input_uncached_tokens",
         "cache_read_tokens",
         "cache_write_tokens",
         "output_total_tokens",
         "latency_ms",
         "ttft_ms",
-    ).iterator(chunk_size=5000):
-        by_role = answers.setdefault(sample_id, {ArmRole.INCUMBENT: [], ArmRole.CANDIDATE: []})
+        *(f"{name}__value" for name in scores),
+    ).iterator(chunk_size=_AT_ONCE)
+
+
+@dataclass(slots=True)
+class _Arrays:
+    """One arm's answers in the order of reading."""
+
+    sample: NDArray[np.int64]
+    counted: NDArray[np.bool_]  # not left out
+    ok: NDArray[np.bool_]
+    cost: Column
+    input_tokens: Column
+    output_tokens: Column
+    latency_ms: Column
+    ttft_ms: Column
+    scores: list[Column]
+
+
+class _Answers:
+    """Grows by one answer at a time."""
+
+    def __init__(self, scorers: int) -> None:
+        self._sample, self._flags = array("q"), array("b")
+        self._figures = [array("d") for _ in range(5 + scorers)]
+
+    def add(self, sample_id: int, figures: Sequence[Any]) -> None:
+        outcome, cost, uncached, read, written, output, *rest = figures
         nothing = 0 if cost == 0 else None  # what was refused at the door has used no tokens
-        by_role[ArmRole(role)].append(
-            _Answer(
-                outcome=Outcome(outcome),
-                cost=None if cost is None else float(cost),
-                input_tokens=nothing if uncached is None else uncached + (read or 0) + (written or 0),
-                output_tokens=nothing if output is None else output,
-                latency_ms=latency_ms,
-                ttft_ms=ttft_ms,
-                scores=scores.get(pk, {}),
-            )
+        self._sample.append(sample_id)
+        self._flags.append(_FLAGS[outcome])
+        known = (
+            None if cost is None else cost / _ONE,
+            nothing if uncached is None else uncached + (read or 0) + (written or 0),
+            nothing if output is None else output,
+            *rest,
         )
-    clusters = dict(Sample.objects.filter(pk__in=answers).values_list("id", "cluster")) if answers else {}
-    evidence = Evidence(
-        samples=list(answers),
-        clusters=[clusters[pk] or f"sample {pk}" for pk in answers],
-        incumbent=ArmEvidence(),
-        candidate=ArmEvidence(),
-    )
-    metrics = [key for key, _ in sorted(keys)]
-    for arm in (evidence.incumbent, evidence.candidate):
-        arm.scores = {key: [] for key in metrics}
-        arm.answered_scores = {key: [] for key in metrics}
-    for arm, role in ((evidence.incumbent, ArmRole.INCUMBENT), (evidence.candidate, ArmRole.CANDIDATE)):
-        for by_role in answers.values():
-            _add(arm, by_role[role], metrics)
-    return evidence
+        for place, value in zip(self._figures, known, strict=True):
+            place.append(math.nan if value is None else value)
 
-
-def _add(arm: ArmEvidence, answers: list[_Answer], metrics: Iterable[str]) -> None:
-    counted = [answer for answer in answers if answer.outcome not in LEFT_OUT]
-    failed = [_failed(answer) for answer in counted]
-    arm.failure.append(_mean([float(flag) for flag in failed]))
-    for key in metrics:
-        given = [answer.scores.get(key) for answer, flag in zip(counted, failed, strict=True) if not flag]
-        arm.answered_scores[key].append(_mean(given))
-        arm.scores[key].append(
-            _mean([0.0 if flag else answer.scores.get(key) for answer, flag in zip(counted, failed, strict=True)])
+    def arrays(self) -> _Arrays:
+        """The same memory, for numpy."""
+        flags = np.asarray(self._flags)
+        cost, input_tokens, output_tokens, latency_ms, ttft_ms, *scores = (np.asarray(each) for each in self._figures)
+        return _Arrays(
+            sample=np.asarray(self._sample),
+            counted=flags != _OUT,
+            ok=flags == _ANSWERED,
+            cost=cost,
+            input_tokens=input_tokens,
+            output_tokens=output_tokens,
+            latency_ms=latency_ms,
+            ttft_ms=ttft_ms,
+            scores=scores,
         )
-    arm.cost.append(_mean([answer.cost for answer in counted]))
-    arm.input_tokens.append(_mean([answer.input_tokens for answer in counted]))
-    arm.output_tokens.append(_mean([answer.output_tokens for answer in counted]))
-    arm.latency_ms.append(
-        _mean([math.inf if flag else answer.latency_ms for answer, flag in zip(counted, failed, strict=True)])
+
+
+_OUT, _ANSWERED, _NOT_OK = 0, 1, 2
+_FLAGS = {
+    outcome.value: _OUT if outcome in LEFT_OUT else _ANSWERED if outcome is Outcome.OK else _NOT_OK
+    for outcome in Outcome
+}
+
+
+def _arm(rows: _Arrays, samples: NDArray[np.int64], metrics: Sequence[str]) -> ArmEvidence:
+    scored = np.zeros(len(rows.sample), dtype=np.bool_)
+    for score in rows.scores:
+        scored |= ~np.isnan(score)
+    # A vendor's failure, unless a scorer said that it judges such answers (a cut one, for example).
+    failed = ~rows.ok & ~scored
+
+    def mean(values: Column, of: NDArray[np.bool_] = rows.counted) -> Column:
+        return _means(values[of], np.searchsorted(samples, rows.sample[of]), len(samples))
+
+    answered = rows.counted & ~failed
+    return ArmEvidence(
+        failure=mean(failed.astype(np.float64)),
+        scores={key: mean(np.where(failed, 0.0, score)) for key, score in zip(metrics, rows.scores, strict=True)},
+        answered_scores={key: mean(score, answered) for key, score in zip(metrics, rows.scores, strict=True)},
+        cost=mean(rows.cost),
+        input_tokens=mean(rows.input_tokens),
+        output_tokens=mean(rows.output_tokens),
+        latency_ms=mean(np.where(failed, math.inf, rows.latency_ms)),
+        ttft_ms=mean(np.where(failed, math.inf, rows.ttft_ms)),
     )
-    arm.ttft_ms.append(
-        _mean([math.inf if flag else answer.ttft_ms for answer, flag in zip(counted, failed, strict=True)])
-    )
 
 
-def _failed(answer: _Answer) -> bool:
-    """A vendor's failure, unless a scorer said that it judges such answers (a cut one, for example)."""
-    return answer.outcome is not Outcome.OK and not any(value is not None for value in answer.scores.values())
-
-
-def _mean(values: list[float | None]) -> float | None:
-    """None if there is nothing, or if anything is unknown."""
-    known = [value for value in values if value is not None]
-    if not values or len(known) != len(values):
-        return None
-    return math.fsum(known) / len(known)
+def _means(values: Column, places: NDArray[np.intp], n: int) -> Column:
+    """By place; NaN if there is nothing, or if anything is unknown."""
+    means = np.full(n, math.nan)
+    times = np.bincount(places, minlength=n)
+    once = times[places] == 1
+    means[places[once]] = values[once]
+    several = np.flatnonzero(~once)
+    order = several[np.argsort(places[several], kind="stable")]
+    together = iter(values[order].tolist())
+    for place in np.flatnonzero(times > 1).tolist():
+        repeats = int(times[place])
+        means[place] = math.fsum(islice(together, repeats)) / repeats
+    return means

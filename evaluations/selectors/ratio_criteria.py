@@ -8,12 +8,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+import numpy as np
+
 from evaluations.enums import Looks, Verdict
 from evaluations.selectors.criteria import Criterion, Pairs, Reading, costs_are_known, paired_values
-from evaluations.selectors.evidence import ArmEvidence, Evidence
+from evaluations.selectors.evidence import ArmEvidence, Column, Evidence
 from evaluations.statistics.noninferiority import ratio_verdict
 from evaluations.statistics.quantiles import paired_quantile_ratio
 from evaluations.statistics.ratios import in_proportion, ratio_of_totals
+from evaluations.statistics.resampling import resampled_totals
 from evaluations.statistics.sequential import asymptotic_cs
 
 # STATISTICS: a p95 gate needs 200 calls, any cost sequence 100 units, a Fieller interval 30.
@@ -38,7 +41,7 @@ def read_ratio(
     n = len(pairs.places)
     if not costs_are_known(evidence, n):
         answered = paired_values(evidence, lambda arm: arm.failure).places
-        reason = "cost_unknown" if answered else "no_pairs"
+        reason = "cost_unknown" if len(answered) else "no_pairs"
         return Reading(n=n, missing=pairs.missing, verdict=Verdict.NOT_COMPUTABLE, reason=reason)
     incumbent, candidate = pairs.incumbent, pairs.candidate
     if criterion.metric == "cost_per_success":
@@ -81,7 +84,7 @@ def _read_cost_sequence(
         return Reading(**common, method="asymptotic_cs", reason="too_few")  # type: ignore[arg-type]
 
     def limits(ratio: float) -> tuple[float, float]:
-        values = [b - ratio * a for a, b in zip(pairs.incumbent, pairs.candidate, strict=True)]
+        values = (pairs.candidate - ratio * pairs.incumbent).tolist()
         mean = math.fsum(values) / n
         sd = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1))
         sequence = asymptotic_cs(n=n, mean=mean, sd=sd, alpha=alpha, t_star=t_star)
@@ -115,12 +118,11 @@ def _read_cost_per_success(
     evidence: Evidence, pairs: Pairs, criterion: Criterion, *, successes: str | None, alpha: float
 ) -> Reading:
     """Errors cost and solve nothing: money over solved tasks, by a paired bootstrap of whole samples."""
-    import numpy as np
 
-    def solved(arm: ArmEvidence) -> list[float]:
+    def solved(arm: ArmEvidence) -> Column:
         if successes is not None:
-            return [arm.scores[successes][i] or 0.0 for i in pairs.places]
-        return [1.0 - (arm.failure[i] or 0.0) for i in pairs.places]
+            return np.nan_to_num(arm.scores[successes][pairs.places])
+        return 1.0 - np.nan_to_num(arm.failure[pairs.places])
 
     n = len(pairs.places)
     columns = np.array([pairs.candidate, solved(evidence.candidate), pairs.incumbent, solved(evidence.incumbent)])
@@ -130,12 +132,11 @@ def _read_cost_per_success(
     candidate, incumbent = float(total[0] / total[1]), float(total[2] / total[3])
     lower = upper = None
     if n >= MINIMUM_FOR_RATIO:
-        generator = np.random.default_rng(0)
-        ratios = []
-        for _ in range(2000):
-            drawn = columns[:, generator.integers(0, n, n)].sum(axis=1)
-            if drawn[1] > 0 and drawn[2] > 0 and drawn[3] > 0:
-                ratios.append(drawn[0] / drawn[1] * drawn[3] / drawn[2])
+        ratios = [
+            drawn[0] / drawn[1] * drawn[3] / drawn[2]
+            for drawn in resampled_totals(columns, 2000)
+            if drawn[1] > 0 and drawn[2] > 0 and drawn[3] > 0
+        ]
         lower, upper = (float(limit) for limit in np.quantile(ratios, [alpha / 2, 1 - alpha / 2]))
     open_for = "too_few" if lower is None or upper is None else "wide"
     if lower is not None and upper is not None and upper - lower <= _ROUNDING * upper:
@@ -157,7 +158,7 @@ def _read_cost_per_success(
     )
 
 
-QUANTILES: dict[str, tuple[Callable[[ArmEvidence], list[float | None]], float]] = {
+QUANTILES: dict[str, tuple[Callable[[ArmEvidence], Column], float]] = {
     "latency_p50_ms": (lambda arm: arm.latency_ms, 0.5),
     "latency_p95_ms": (lambda arm: arm.latency_ms, 0.95),
     "ttft_p95_ms": (lambda arm: arm.ttft_ms, 0.95),

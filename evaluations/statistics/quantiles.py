@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,8 +11,6 @@ from evaluations.statistics.inputs import Vector, count, defined, same_length, s
 from evaluations.statistics.results import Quantile, QuantileRatio, StatisticsError
 
 SMALLEST_BOOTSTRAP = 30
-# Resampled values held at once: 16 MB.
-_BLOCK = 2_000_000
 
 
 def quantile(values: ArrayLike, n_timeouts: int, q: float, alpha: float = 0.05) -> Quantile:
@@ -76,11 +73,13 @@ def paired_quantile_ratio(
 def _bootstrap_limits(
     x: Vector, y: Vector, q: float, repetitions: int, seed: int, tail: float
 ) -> tuple[float | None, float | None]:
-    resampled_x, resampled_y = [], []
-    for chosen in _resamples(len(x), repetitions, seed):
-        resampled_x.append(_hazen_rows(x[chosen], q))
-        resampled_y.append(_hazen_rows(y[chosen], q))
-    below, above = np.concatenate(resampled_x), np.concatenate(resampled_y)
+    generator = np.random.default_rng(count("seed", seed))
+    n, sides = len(x), (_Resampled(x, q), _Resampled(y, q))
+    drawn = np.empty((repetitions, 2))
+    for row in drawn:
+        chosen = generator.integers(0, n, n)
+        row[:] = [side.quantile(chosen) for side in sides]
+    below, above = drawn.T
     with np.errstate(divide="ignore", invalid="ignore"):
         ratios = above / below
     unknown = np.isnan(ratios)
@@ -91,12 +90,30 @@ def _bootstrap_limits(
     return (lower if 0 < lower < math.inf else None), defined(upper)
 
 
-def _resamples(n: int, repetitions: int, seed: int) -> Iterator[NDArray[np.int64]]:
-    """Blocks of rows, each row the n indices of one resample; the draws do not depend on the block size."""
-    generator = np.random.default_rng(count("seed", seed))
-    rows = max(1, _BLOCK // n)
-    for start in range(0, repetitions, rows):
-        yield generator.integers(0, n, size=(min(rows, repetitions - start), n))
+class _Resampled:
+    """Hazen's quantile of one resample after another, each in one pass: only ranks near the quantile are sorted."""
+
+    def __init__(self, values: Vector, q: float) -> None:
+        n = len(values)
+        order = np.argsort(values, kind="stable")
+        self._ordered = values[order]
+        self._rank = np.empty(n, dtype=np.int32)  # of each value
+        self._rank[order] = np.arange(n, dtype=np.int32)
+        self._low, self._high, self._weight = _ranks(n, q)
+        # Ranks in a resample spread by the binomial's deviation: beyond nine of them lies what is never seen.
+        spread = math.ceil(9 * math.sqrt(n * q * (1 - q)))
+        self._near = (self._low - spread, self._high + spread)
+
+    def quantile(self, chosen: NDArray[np.int64]) -> float:
+        ranks = self._rank[chosen]
+        least, most = self._near
+        before = int(np.count_nonzero(ranks < least))
+        near = ranks[(ranks >= least) & (ranks <= most)]
+        if not before <= self._low <= self._high < before + len(near):
+            before, near = 0, ranks
+        near.sort()
+        low, high = (float(self._ordered[near[rank - before]]) for rank in (self._low, self._high))
+        return low if self._weight == 0 else (1 - self._weight) * low + self._weight * high
 
 
 def _ranks(n: int, q: float) -> tuple[int, int, float]:
@@ -117,9 +134,3 @@ def _hazen(ordered: Vector, n: int, q: float) -> float:
     """Hazen's quantile of n calls of which the ordered ones are known, and any others rank above."""
     low, high, weight = _ranks(n, q)
     return _at(ordered, low) if weight == 0 else (1 - weight) * _at(ordered, low) + weight * _at(ordered, high)
-
-
-def _hazen_rows(resamples: Vector, q: float) -> Vector:
-    low, high, weight = _ranks(resamples.shape[1], q)
-    ordered = np.partition(resamples, (low, high), axis=1)
-    return ordered[:, low] if weight == 0 else (1 - weight) * ordered[:, low] + weight * ordered[:, high]

@@ -6,6 +6,7 @@ import random
 from datetime import date
 from decimal import Decimal
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,7 +16,7 @@ from evaluations.enums import ArmRole, CriterionRole, Looks, PriceKind, Verdict
 from evaluations.pricing import PriceRow
 from evaluations.selectors.breakeven import ArmPrices, read_break_even
 from evaluations.selectors.criteria import Criterion
-from evaluations.selectors.evidence import ArmEvidence, Evidence
+from evaluations.selectors.evidence import ArmEvidence, Evidence, column
 from evaluations.selectors.ratio_criteria import read_ratio
 
 CANDIDATE, INCUMBENT = ArmRole.CANDIDATE, ArmRole.INCUMBENT
@@ -130,9 +131,10 @@ def evidence(n: int) -> Evidence:
     written = [rng.lognormvariate(5, 0.5) for _ in range(n)]
     more = [tokens * rng.uniform(1.2, 1.8) for tokens in written]
     costs = [(i * 30 + o * 60) / 1e6 for i, o in zip(read, written, strict=True)]
-    incumbent = ArmEvidence(cost=costs, input_tokens=read, output_tokens=written, failure=[0.0] * n)
-    candidate = ArmEvidence(cost=[None] * n, input_tokens=read, output_tokens=more, failure=[0.0] * n)
-    return Evidence(list(range(n)), [str(i) for i in range(n)], incumbent, candidate)
+    figures = {"input_tokens": column(read), "failure": column([0.0] * n)}
+    incumbent = ArmEvidence(cost=column(costs), output_tokens=column(written), **figures)
+    candidate = ArmEvidence(cost=column([None] * n), output_tokens=column(more), **figures)
+    return Evidence(np.arange(n), np.arange(n), incumbent, candidate)
 
 
 def criterion(metric: str = "cost_per_request", r: float = 0.9) -> Criterion:
@@ -157,8 +159,8 @@ def test_the_interval_is_where_the_criterions_own_verdict_changes(metric, r) -> 
 
     def verdict_at(price: float) -> Verdict:
         share = found.input_per_mtok / found.output_per_mtok
-        tokens = zip(given_evidence.candidate.input_tokens, given_evidence.candidate.output_tokens, strict=True)
-        given_evidence.candidate.cost = [price * (share * read + written) / 1e6 for read, written in tokens]
+        read, written = given_evidence.candidate.input_tokens, given_evidence.candidate.output_tokens
+        given_evidence.candidate.cost = price * (share * read + written) / 1e6
         reading = read_ratio(
             given_evidence, criterion(metric, r), looks=Looks.ONE_LOOK, alpha=0.05, successes=None, t_star=750
         )
@@ -172,13 +174,13 @@ def test_the_interval_is_where_the_criterions_own_verdict_changes(metric, r) -> 
 
 def test_tokens_or_prices_that_are_unknown_leave_no_break_even() -> None:
     few = evidence(100)
-    few.candidate.output_tokens[:6] = [None] * 6
+    few.candidate.output_tokens[:6] = np.nan
     assert found_for(few) is None
-    few.candidate.output_tokens[:2] = [1.0] * 2
+    few.candidate.output_tokens[:2] = 1
     assert found_for(few) is not None
     neither = ArmPrices("USD", {})
     assert read_break_even(evidence(40), criterion(), prices=neither, successes=None, alpha=0.05) is None
     latency = criterion("latency_p95_ms")
     prices = ArmPrices("USD", {INCUMBENT: row("30", "60")})
     assert read_break_even(evidence(40), latency, prices=prices, successes=None, alpha=0.05) is None
-    assert found_for(Evidence([], [], ArmEvidence(), ArmEvidence())) is None
+    assert found_for(Evidence(np.arange(0), np.arange(0), ArmEvidence(), ArmEvidence())) is None

@@ -9,11 +9,12 @@ import math
 from collections import defaultdict
 from datetime import date
 
+import numpy as np
 import pytest
 
 from evaluations.enums import Decision, Verdict
 from evaluations.selectors.comparisons import PlanReading, read_plan
-from evaluations.selectors.evidence import ArmEvidence, Evidence
+from evaluations.selectors.evidence import ArmEvidence, Evidence, column
 from tests.shared_data import shared_data
 
 TODAY = date(2026, 11, 1)
@@ -36,15 +37,19 @@ QUALITY = {"metric": "right", "margin": "0.03"}
 
 def arm(scores: list[float | None], **columns) -> ArmEvidence:
     n = len(scores)
-    given = {"failure": [0.0] * n, "cost": [0.01] * n, "latency_ms": [100.0] * n, "ttft_ms": [None] * n, **columns}
     answered = columns.pop("answered", scores)
-    given.pop("answered", None)
-    return ArmEvidence(scores={"right": scores}, answered_scores={"right": answered}, **given)
+    given = {"failure": [0.0] * n, "cost": [0.01] * n, "latency_ms": [100.0] * n, "ttft_ms": [None] * n, **columns}
+    return ArmEvidence(
+        scores={"right": column(scores)},
+        answered_scores={"right": column(answered)},
+        **{name: column(values) for name, values in given.items()},
+    )
 
 
 def evidence(incumbent: ArmEvidence, candidate: ArmEvidence, clusters: list[str] | None = None) -> Evidence:
     n = len(incumbent.failure)
-    return Evidence(list(range(n)), clusters or [str(i) for i in range(n)], incumbent, candidate)
+    numbers = np.unique(clusters, return_inverse=True)[1] if clusters else np.arange(n)
+    return Evidence(np.arange(n), numbers, incumbent, candidate)
 
 
 def pairs(both: int, candidate_only: int, incumbent_only: int, neither: int) -> Evidence:
@@ -274,11 +279,12 @@ def test_percentiles_wait_until_every_other_gate_passes() -> None:
 
 def test_a_percentile_that_was_read_stands_whatever_comes_later() -> None:
     document = plan([QUALITY, LATENCY], looks="every_night")
-    spread = [100.0 + i % 50 for i in range(1003)]
+    places = np.arange(1003)
+    spread = 100.0 + places % 50
     even, slower = pairs(1000, 2, 1, 0), pairs(1000, 2, 1, 0)
     even.incumbent.latency_ms = slower.incumbent.latency_ms = spread
-    even.candidate.latency_ms = [latency + i % 3 for i, latency in enumerate(spread)]
-    slower.candidate.latency_ms = [5 * latency + i % 3 for i, latency in enumerate(spread)]
+    even.candidate.latency_ms = spread + places % 3
+    slower.candidate.latency_ms = 5 * spread + places % 3
     at_the_look = read(document, even).comparisons[1]
     assert read(document, slower).decision is Decision.DO_NOT_SWITCH
     later = read_plan(document, slower, on=TODAY, kept={"latency_p95_ms": at_the_look.to_document()})

@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import bootstrap, quantile_test
 
 from evaluations.statistics import StatisticsError
-from evaluations.statistics.quantiles import paired_quantile_ratio, quantile
+from evaluations.statistics.quantiles import _Resampled, paired_quantile_ratio, quantile
 from evaluations.statistics.results import Quantile
 
 
@@ -82,17 +82,35 @@ def test_ratio_against_scipys_paired_percentile_bootstrap() -> None:
     assert (result.lower, result.upper) == pytest.approx((reference.low, reference.high), abs=0.03)
 
 
-def test_ratio_is_the_same_for_the_same_seed_and_moves_with_another(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ratio_is_the_same_for_the_same_seed_and_moves_with_another() -> None:
     generator = np.random.default_rng(2)
     x, y = generator.lognormal(size=80), generator.lognormal(size=80)
     first = paired_quantile_ratio(x, y, 0.9, seed=1)
     assert first == paired_quantile_ratio(x, y, 0.9, repetitions=2000, seed=1, alpha=0.05)
-    monkeypatch.setattr("evaluations.statistics.quantiles._BLOCK", 80 * 7)
-    assert first == paired_quantile_ratio(x, y, 0.9, seed=1)
     assert (first.lower, first.upper) != (
         paired_quantile_ratio(x, y, 0.9, seed=2).lower,
         paired_quantile_ratio(x, y, 0.9, seed=2).upper,
     )
+
+
+@pytest.mark.parametrize(("n", "q"), [(30, 0.99), (81, 0.9), (1000, 0.5), (5000, 0.95)])
+def test_ratio_is_numpys_own_percentile_of_the_same_draws(n: int, q: float) -> None:
+    """Only ranks near the quantile are sorted: the quantiles are those of the whole resamples, timeouts included."""
+    generator = np.random.default_rng(12)
+    x, y = generator.lognormal(6, 0.5, n).round(1), generator.lognormal(6, 0.5, n).round(1)
+    y[: n // 200] = math.inf
+    draws = np.random.default_rng(3).integers(0, n, size=(200, n))
+    above, below = (np.quantile(values[draws], q, axis=1, method="hazen") for values in (y, x))
+    limits = [float(np.quantile(above / below, tail, method="inverted_cdf")) for tail in (0.025, 0.975)]
+    result = paired_quantile_ratio(x, y, q, repetitions=200, seed=3)
+    assert (result.lower, result.upper) == pytest.approx(limits, rel=1e-12)
+
+
+@pytest.mark.parametrize("draw", ["rare", "usual"])
+def test_a_resample_however_rare_has_its_own_quantile(draw: str) -> None:
+    values = np.arange(10_000.0)[::-1]
+    chosen = np.full(10_000, 3) if draw == "rare" else np.arange(10_000)
+    assert _Resampled(values, 0.95).quantile(chosen) == (9996 if draw == "rare" else 9499.5)
 
 
 def test_pairs_are_resampled_together() -> None:
