@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 
 
 class Choice(StrEnum):
@@ -107,6 +107,14 @@ class FinishReason(Choice):
 class ArmRole(Choice):
     INCUMBENT = "incumbent", "incumbent"
     CANDIDATE = "candidate", "candidate"
+
+
+class Flip(IntEnum):
+    """What changed from the incumbent's answer to the candidate's, in the order in which people read answers."""
+
+    HARMFUL = 0  # the incumbent passed, the candidate failed
+    BENEFICIAL = 1
+    NONE = 2
 
 
 class RunStatus(Choice):

@@ -30,7 +30,7 @@ from evaluations.services.audit import Actor
 from evaluations.services.plan_document import BudgetEntry, CriterionEntry, PlanDefinition, ScorerEntry, definition_of
 from evaluations.services.plans import freeze_plan, save_plan
 from evaluations.services.replays import create_run
-from evaluations.services.samples import freeze_set
+from evaluations.services.sample_sets import freeze_set
 from evaluations.simulator.behaviours import ModelBehaviour
 from evaluations.simulator.config import SimulatorConfig, behaviour_from
 

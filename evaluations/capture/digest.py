@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import ExitStack
 from hashlib import sha256
+from heapq import merge
+from itertools import islice
+from tempfile import TemporaryFile
 
 import msgspec
 
 from evaluations.capture.base import CapturedSample
 
 _ENCODER = msgspec.json.Encoder(order="sorted")
+_SORTED_AT_ONCE = 50_000
+_decoded = msgspec.json.Decoder(str).decode
+
+
+def _encoded(text: str) -> bytes:
+    """One line of a file, whatever the text holds."""
+    return msgspec.json.encode(text) + b"\n"
 
 
 def sample_digest(sample: CapturedSample) -> str:
@@ -30,5 +41,20 @@ def sample_digest(sample: CapturedSample) -> str:
 
 
 def set_digest(digests: Iterable[str]) -> str:
-    """SHA-256 (hex) over the members' digests, sorted, one a line: a set has no order, so neither has its digest."""
-    return sha256("\n".join(sorted(digests)).encode()).hexdigest()
+    """SHA-256 (hex) over the members' digests, sorted, one a line: a set has no order, so neither has its digest.
+
+    Many are sorted part by part on disk.
+    """
+    hashed, end = sha256(), b""
+    with ExitStack() as files:
+        parts = []
+        unsorted = iter(digests)
+        while part := sorted(islice(unsorted, _SORTED_AT_ONCE)):
+            file = files.enter_context(TemporaryFile())
+            file.writelines(map(_encoded, part))
+            file.seek(0)
+            parts.append(map(_decoded, file))
+        for digest in merge(*parts):
+            hashed.update(end + digest.encode())
+            end = b"\n"
+    return hashed.hexdigest()

@@ -16,6 +16,7 @@ from evaluations.enums import (
     CostState,
     Decision,
     FinishReason,
+    Flip,
     Looks,
     Outcome,
     RunStatus,
@@ -92,6 +93,7 @@ class RunArm(models.Model):
     prices = models.JSONField(default=list)  # price rows in force, copied, so that a new price changes no past run
     provider_version = models.CharField(max_length=40)
     stopped_outcome = EnumField(Outcome, blank=True)  # auth, model_gone: no further calls
+    figures = models.JSONField(null=True)  # its summary as of the run's end; None: read from the rows
     served_at = models.DateTimeField(null=True)  # when a worker last took a chunk of it: the turn goes to the others
 
     class Meta:
@@ -137,9 +139,10 @@ class Chunk(models.Model):
 
 
 class Completion(models.Model):
-    """The answer, or the failure, of one arm to one sample and repeat. Written once."""
+    """The answer, or the failure, of one arm to one sample and repeat. Written once, but for what scoring adds."""
 
-    arm = models.ForeignKey(RunArm, on_delete=models.CASCADE, related_name="completions")
+    # No index of its own: three below begin with it.
+    arm = models.ForeignKey(RunArm, on_delete=models.CASCADE, related_name="completions", db_index=False)
     sample = models.ForeignKey(Sample, on_delete=models.PROTECT, related_name="completions")
     repeat = models.PositiveSmallIntegerField()
     position = models.PositiveIntegerField()  # of the sample in the run's set
@@ -159,13 +162,19 @@ class Completion(models.Model):
     reasoning_tokens = models.PositiveBigIntegerField(null=True)
     cost_amount = ExactDecimalField(null=True)  # of its attempts but those whose result was lost; None: unknown
     finished_at = models.DateTimeField()
+    # Against the incumbent's answer, by the plan's first scorer; a candidate's answers are listed in this order.
+    flip = models.PositiveSmallIntegerField(db_default=Flip.NONE.value)
 
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["arm", "sample", "repeat"], name="completion_once"),
             one_of("outcome", Outcome, "completion_outcome_known"),
+            models.CheckConstraint(condition=Q(flip__in=[flip.value for flip in Flip]), name="completion_flip_known"),
         ]
-        indexes = [models.Index(fields=["arm", "repeat", "position"], name="completion_position")]
+        indexes = [
+            models.Index(fields=["arm", "repeat", "position"], name="completion_position"),
+            models.Index(fields=["arm", "flip", "position", "repeat", "outcome"], name="completion_listed"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.arm}: {self.sample}"

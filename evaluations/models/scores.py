@@ -36,7 +36,7 @@ class ScoringTurn(models.Model):
     owner = models.CharField(max_length=64, blank=True)
     expires_at = models.DateTimeField(null=True)
     key = models.CharField(max_length=80, blank=True)  # the scorer's
-    first = models.PositiveBigIntegerField(null=True)  # completions of the batch
+    first = models.PositiveBigIntegerField(null=True)  # places of the batch, in the order of scoring
     last = models.PositiveBigIntegerField(null=True)
     lost = models.PositiveSmallIntegerField(default=0)  # processes that ended at this batch
 

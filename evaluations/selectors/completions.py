@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.core.paginator import Page, Paginator
-from django.db.models import Case, IntegerField, OuterRef, QuerySet, Subquery, Value, When
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from evaluations.enums import ArmRole
+from evaluations.enums import ArmRole, Flip
 from evaluations.models import Completion, ReplayRun, Sample, ScoreRow
 
-FLIPS = ("harmful", "beneficial")
+FLIPS = {"harmful": Flip.HARMFUL, "beneficial": Flip.BENEFICIAL}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,47 +46,27 @@ def pairs(
 ) -> tuple[Sequence[PairRow], Page[Any]]:
     """One page of pairs in the set's order, harmful flips first; filtered by flip or by either arm's outcome."""
     arms = {arm.role: arm for arm in run.arms.all()}
-    scorers = run.plan_version.document["scorers"]
-    first = scorers[0]["key"] if scorers else None
-    other = Completion.objects.filter(
-        arm=arms[ArmRole.INCUMBENT], sample=OuterRef("sample"), repeat=OuterRef("repeat")
-    ).values("id")[:1]
-    rows: QuerySet[Completion] = Completion.objects.filter(arm=arms[ArmRole.CANDIDATE]).annotate(
-        incumbent_id=Subquery(other)
-    )
-    rows = rows.annotate(
-        own_score=_score(OuterRef("pk"), first), incumbent_score=_score(OuterRef("incumbent_id"), first)
-    ).annotate(
-        rank=Case(
-            When(own_score=0, incumbent_score=1, then=Value(0)),
-            When(own_score=1, incumbent_score=0, then=Value(1)),
-            default=Value(2),
-            output_field=IntegerField(),
-        )
-    )
+    incumbent = Completion.objects.filter(arm=arms[ArmRole.INCUMBENT])
+    rows = Completion.objects.filter(arm=arms[ArmRole.CANDIDATE])
     if flip in FLIPS:
-        rows = rows.filter(rank=FLIPS.index(flip))
+        rows = rows.filter(flip=FLIPS[flip])
     if outcome:
-        incumbent = Completion.objects.filter(arm=arms[ArmRole.INCUMBENT], outcome=outcome).values("id")
-        rows = rows.filter(outcome=outcome) | rows.filter(incumbent_id__in=incumbent)
-    listed = Paginator(rows.order_by("rank", "position", "repeat"), per_page).get_page(page)
-    return _finish(list(listed.object_list)), listed
+        # By the columns of one index: the incumbent's answers have no flip of their own.
+        same = incumbent.filter(flip=Flip.NONE, position=OuterRef("position"), repeat=OuterRef("repeat"))
+        rows = rows.filter(Q(outcome=outcome) | Exists(same.filter(outcome=outcome)))
+    listed = Paginator(rows.order_by("flip", "position", "repeat"), per_page).get_page(page)
+    return _finish(list(listed.object_list), incumbent), listed
 
 
-def _score(completion: OuterRef, key: str | None) -> Subquery:
-    return Subquery(ScoreRow.objects.filter(completion=completion, key=key or "").values("value")[:1])
-
-
-def _finish(rows: Sequence[Any]) -> list[PairRow]:
+def _finish(rows: Sequence[Completion], incumbent: QuerySet[Completion]) -> list[PairRow]:
     """Fetch everything a page shows with three queries."""
-    ids = [row.pk for row in rows] + [row.incumbent_id for row in rows if row.incumbent_id]
-    answers = Completion.objects.in_bulk(ids)
+    sample_ids = [row.sample_id for row in rows]
+    others = {(other.sample_id, other.repeat): other for other in incumbent.filter(sample__in=sample_ids)}
     scores: dict[int, dict[str, float | None]] = {}
-    for completion_id, key, value in ScoreRow.objects.filter(completion__in=ids).values_list(
-        "completion_id", "key", "value"
-    ):
+    given = ScoreRow.objects.filter(completion__in=[answer.pk for answer in (*rows, *others.values())])
+    for completion_id, key, value in given.values_list("completion_id", "key", "value"):
         scores.setdefault(completion_id, {})[key] = value
-    samples = Sample.objects.in_bulk([row.sample_id for row in rows])
+    samples = Sample.objects.in_bulk(sample_ids)
     return [
         PairRow(
             position=row.position,
@@ -94,9 +74,9 @@ def _finish(rows: Sequence[Any]) -> list[PairRow]:
             external_id=samples[row.sample_id].external_id,
             repeat=row.repeat,
             segments=samples[row.sample_id].segments,
-            incumbent=_answer(answers.get(row.incumbent_id), scores),
-            candidate=_answer(answers.get(row.pk), scores),
-            flip=FLIPS[row.rank] if row.rank < len(FLIPS) else "",
+            incumbent=_answer(others.get((row.sample_id, row.repeat)), scores),
+            candidate=_answer(row, scores),
+            flip=next((name for name, flip in FLIPS.items() if flip == row.flip), ""),
         )
         for row in rows
     ]

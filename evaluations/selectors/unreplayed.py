@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 
-from evaluations.models import Completion, Plan, SampleSet, SampleSetMember
+from evaluations.models import Completion, Plan, RunArm, SampleSet, SampleSetMember
 
 
 def unreplayed(plan: Plan, sample_set: SampleSet) -> QuerySet[SampleSetMember]:
     """The members that no arm of any run of ``plan`` has an answer, or a failure, to."""
-    replayed = Completion.objects.filter(arm__run__plan_version__plan=plan).values("sample_id")
-    return SampleSetMember.objects.filter(sample_set=sample_set).exclude(sample_id__in=replayed)
+    # One look-up a member: the list of all that were replayed would be built anew, in memory, for each question.
+    arms = RunArm.objects.filter(run__plan_version__plan=plan).values("pk")
+    replayed = Completion.objects.filter(sample=OuterRef("sample"), arm__in=arms)
+    return SampleSetMember.objects.filter(~Exists(replayed), sample_set=sample_set)

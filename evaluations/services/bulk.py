@@ -25,9 +25,11 @@ Names = tuple[str, ...]
 Row = Sequence[Any]
 
 
-def insert_rows(model: type[models.Model], names: Names, rows: Iterable[Row]) -> None:
-    """One INSERT for all rows."""
-    _run(partial(_insert, model, names), rows)
+def insert_rows(
+    model: type[models.Model], names: Names, rows: Iterable[Row], *, ignore_conflicts: bool = False
+) -> None:
+    """One INSERT for all rows; ``ignore_conflicts`` leaves out those that exist."""
+    _run(partial(_insert, model, names, ignore_conflicts), rows)
 
 
 def insert_beside(
@@ -69,9 +71,12 @@ _MOST_VALUES = 900  # in one statement: older builds of SQLite take no more
 
 
 @cache
-def _insert(model: type[models.Model], names: Names, n: int) -> tuple[str, _Fields]:
+def _insert(model: type[models.Model], names: Names, ignore_conflicts: bool, n: int) -> tuple[str, _Fields]:
     fields = _fields(model, names)
-    return f"INSERT INTO {table(model)} ({_columns(fields)}) SELECT * FROM {_given(fields, n)}", fields  # noqa: S608
+    # SQLite would take ON for that of a join, were there no WHERE before it.
+    end = " WHERE true ON CONFLICT DO NOTHING" if ignore_conflicts else ""
+    into = f"INSERT INTO {table(model)} ({_columns(fields)})"
+    return f"{into} SELECT * FROM {_given(fields, n)}{end}", fields  # noqa: S608 - names are ours
 
 
 @cache

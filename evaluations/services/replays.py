@@ -3,14 +3,18 @@
 Public surface: ``create_run``, ``has_new_samples``, ``cancel_run``, ``resume_run``, ``note_pause``,
 ``end_run``, ``settle_run``.
 
-What happens in between, the calls, is in ``work.py``; what may be spent, in ``budget.py``.
+What happens in between, the calls, is in ``work.py``; what may be spent, in ``budget.py``; what the evidence says at
+the end, in ``conclusions.py``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
+from heapq import merge
+from itertools import islice
+from itertools import repeat as again
 from typing import Any
 
 from django.db import transaction
@@ -21,17 +25,14 @@ from evaluations.enums import (
     OTHER_CAPS,
     ArmRole,
     ChunkState,
-    Looks,
     Outcome,
     PauseReason,
     RunStatus,
     RunTrigger,
     StopReason,
 )
-from evaluations.faults import reached
 from evaluations.models import (
     Chunk,
-    ComparisonRow,
     Completion,
     Endpoint,
     EndpointPace,
@@ -45,19 +46,18 @@ from evaluations.pricing import PriceRow, price_in_force
 from evaluations.providers.recorded import RECORDED_VERSION
 from evaluations.providers.registry import PROVIDERS
 from evaluations.providers.usage import tier_of
-from evaluations.selectors.breakeven import arm_prices
-from evaluations.selectors.comparisons import percentiles_read, read_plan
 from evaluations.selectors.consent import called_arms, refusals
 from evaluations.selectors.estimates import Estimate, estimate_replay
-from evaluations.selectors.evidence import ENDED, evidence_for
+from evaluations.selectors.evidence import ENDED
 from evaluations.selectors.prices import prices_for
 from evaluations.selectors.unreplayed import unreplayed
 from evaluations.services import audit
+from evaluations.services.conclusions import conclude_run
 from evaluations.services.errors import Conflict, Refused
 from evaluations.services.pacing import lift_pauses
-from evaluations.services.samples import freeze_set
+from evaluations.services.run_audit import audit_run
+from evaluations.services.sample_sets import freeze_part
 from evaluations.services.scoring import score_run
-from evaluations.signals import replay_run_finished
 
 CHUNK_SECONDS = 20.0
 
@@ -128,8 +128,10 @@ def create_run(
     for arm in arms:
         arm.run = run
     RunArm.objects.bulk_create(arms)
-    Chunk.objects.bulk_create(_chunks(arms, size=size, repeats=repeats, at_most=_paid_at_once(run, expected)))
-    _audit(
+    chunks = _chunks(arms, size=size, repeats=repeats, at_most=_paid_at_once(run, expected))
+    while part := list(islice(chunks, 2000)):
+        Chunk.objects.bulk_create(part)
+    audit_run(
         run,
         "replay_run.created",
         by=by,
@@ -166,18 +168,7 @@ def has_new_samples(plan: Plan, sample_set: SampleSet | None = None) -> bool:
 def _taken(plan: Plan, sample_set: SampleSet, take: int, *, by: audit.Actor, at: datetime) -> SampleSet | None:
     """A set of the first ``take`` members that this plan has not replayed, in the set's own order."""
     members = unreplayed(plan, sample_set)
-    sample_ids = list(members.order_by("position").values_list("sample_id", flat=True)[:take])
-    if not sample_ids:
-        return None
-    return freeze_set(
-        workload=plan.workload,
-        sample_ids=sample_ids,
-        name=f"{sample_set.name}: {len(sample_ids)} not yet replayed",
-        method={"kind": "take", "take": take, "from": sample_set.pk},
-        parent=sample_set,
-        by=by,
-        at=at,
-    )
+    return freeze_part(parent=sample_set, members=members, take=take, name="not yet replayed", by=by, at=at)
 
 
 def _arms(plan: Plan, *, at: datetime) -> list[RunArm]:
@@ -226,17 +217,12 @@ def _paid_at_once(run: ReplayRun, expected: Estimate | None) -> int:
     return max(1, min(calls, int(expected.samples * run.repeats * expected.share_paid_for / 20)))
 
 
-def _chunks(arms: Sequence[RunArm], *, size: int, repeats: int, at_most: int) -> list[Chunk]:
+def _chunks(arms: Sequence[RunArm], *, size: int, repeats: int, at_most: int) -> Iterator[Chunk]:
     """Slices of about 20 s of work, ``at_most`` of so many calls; the arms take turns, so that both advance."""
-    chunks = []
-    for arm in arms:
-        step = min(_chunk_calls(arm.endpoint), at_most)
-        chunks += [
-            Chunk(arm=arm, repeat=repeat, start=start, stop=min(start + step, size))
-            for repeat in range(repeats)
-            for start in range(0, size, step)
-        ]
-    return sorted(chunks, key=lambda chunk: (chunk.repeat, chunk.start))
+    steps = [min(_chunk_calls(arm.endpoint), at_most) for arm in arms]
+    for repeat in range(repeats):
+        for start, place in merge(*(zip(range(0, size, step), again(place)) for place, step in enumerate(steps))):
+            yield Chunk(arm=arms[place], repeat=repeat, start=start, stop=min(start + steps[place], size))
 
 
 def _chunk_calls(endpoint: Endpoint | None) -> int:
@@ -259,7 +245,7 @@ def cancel_run(*, run: ReplayRun, by: audit.Actor, at: datetime) -> None:
     """No further calls; those in flight are settled, answers so far stay. Raises ``Conflict`` if it has ended."""
     if not end_run(run=run, status=RunStatus.CANCELLED, reason="", at=at):
         raise Conflict("the run has already ended")
-    _audit(run, "replay_run.cancelled", by=by, at=at)
+    audit_run(run, "replay_run.cancelled", by=by, at=at)
 
 
 @transaction.atomic
@@ -304,7 +290,7 @@ def resume_run(*, run: ReplayRun, by: audit.Actor, at: datetime, budget: Decimal
     _lift_pauses(run, by=by, at=at)
     run.comparisons.all().delete()
     run.refresh_from_db()
-    _audit(run, "replay_run.resumed", by=by, at=at, data={"budget": f"{run.budget_amount} {run.currency}"})
+    audit_run(run, "replay_run.resumed", by=by, at=at, data={"budget": f"{run.budget_amount} {run.currency}"})
 
 
 def _lift_pauses(run: ReplayRun, *, by: audit.Actor, at: datetime) -> None:
@@ -312,7 +298,7 @@ def _lift_pauses(run: ReplayRun, *, by: audit.Actor, at: datetime) -> None:
     if reasons := lift_pauses(endpoints):
         ReplayRun.objects.filter(pk=run.pk, status=RunStatus.RUNNING).update(status_reason="")
         run.refresh_from_db()
-        _audit(run, "replay_run.unpaused", by=by, at=at, data={"reasons": [str(reason) for reason in reasons]})
+        audit_run(run, "replay_run.unpaused", by=by, at=at, data={"reasons": [str(reason) for reason in reasons]})
 
 
 @transaction.atomic
@@ -320,7 +306,7 @@ def note_pause(*, run: ReplayRun, reason: PauseReason, until: datetime, at: date
     """Tell the owner of what only a person mends; a vendor that is slow or away is back without."""
     if reason is PauseReason.QUOTA_EXHAUSTED:
         data = {"reason": str(reason), "next_call_at": until.isoformat()}
-        _audit(run, "replay_run.paused", by=audit.Actor.task("replay"), at=at, data=data)
+        audit_run(run, "replay_run.paused", by=audit.Actor.task("replay"), at=at, data=data)
 
 
 def is_complete(run: ReplayRun) -> bool:
@@ -347,94 +333,13 @@ def settle_run(*, run: ReplayRun, at: datetime) -> bool:
     Whoever releases a chunk calls this, and the sweep does for a worker that died before it could.
     """
     run.refresh_from_db()
-    if run.status is RunStatus.RUNNING and is_complete(run):
+    scored = run.status is RunStatus.RUNNING and is_complete(run)
+    if scored:
         # Scores first: the run is finished only when its evidence can be read.
         if not score_run(run):
             return False
         refused = Completion.objects.filter(arm__run=run, outcome=Outcome.NOT_PERMITTED).exists()
         end_run(run=run, status=RunStatus.FINISHED, reason=Outcome.NOT_PERMITTED if refused else "", at=at)
     if run.status in ENDED and not run.decision and is_quiet(run, at=at):
-        return conclude_run(run=run, at=at)
+        return conclude_run(run=run, at=at, scored=scored)
     return False
-
-
-def conclude_run(*, run: ReplayRun, at: datetime) -> bool:
-    """Read the plan version with this run's evidence, keep the reading, and tell the storey above; once per end."""
-    if not score_run(run):
-        return False
-    with transaction.atomic():
-        if not ReplayRun.objects.filter(pk=run.pk, decision="", version=run.version).update(version=F("version") + 1):
-            return False
-        _keep_reading(run, at=at)
-        transaction.on_commit(lambda: replay_run_finished.send(sender=ReplayRun, run=run))
-    return True
-
-
-def _keep_reading(run: ReplayRun, *, at: datetime) -> None:
-    version = run.plan_version
-    look = _the_look(run)
-    if look is not None:
-        # One look has been taken: later evidence never changes its verdict.
-        read = [(row.metric, row.role, row.verdict, row.document) for row in look.comparisons.all()]
-        decision, reason, samples = look.decision, look.decision_reason, look.evidence_samples
-    else:
-        evidence = evidence_for(version, at_end_of=run)
-        prices = arm_prices(run, at=run.created_at)
-        kept = percentiles_read(version)
-        reading = read_plan(version.document, evidence, on=at.date(), prices=prices, kept=kept)
-        read = [(c.criterion.metric, c.criterion.role, c.reading.verdict, c.to_document()) for c in reading.comparisons]
-        decision, reason = reading.decision, (reading.reason or "")[:300]
-        samples = evidence.n
-    reached("before_aggregate")
-    ComparisonRow.objects.bulk_create(
-        ComparisonRow(
-            run=run,
-            plan_version=version,
-            position=position,
-            metric=metric,
-            role=role,
-            verdict=verdict,
-            document=document,
-        )
-        for position, (metric, role, verdict, document) in enumerate(read)
-    )
-    ReplayRun.objects.filter(pk=run.pk).update(
-        decision=decision, decision_reason=reason, evidence_samples=samples, after_the_look=look is not None
-    )
-    run.refresh_from_db()
-    actor = audit.Actor.task("replay")
-    refused = Completion.objects.filter(arm__run=run, outcome=Outcome.NOT_PERMITTED)
-    if count := refused.count():
-        why = refused.values_list("error", flat=True)[0]
-        _audit(run, "sample.not_permitted", by=actor, at=at, data={"samples": count, "reason": why})
-    _audit(run, "replay_run.ended", by=actor, at=at, data={"status": str(run.status), "decision": str(decision)})
-
-
-def _the_look(run: ReplayRun) -> ReplayRun | None:
-    """For a plan of one look: the first finished run that had enough samples, if it is not this one."""
-    document = run.plan_version.document
-    if document["looks"] != Looks.ONE_LOOK:
-        return None
-    return (
-        run.plan_version.runs.filter(
-            status=RunStatus.FINISHED,
-            evidence_samples__gte=document["minimum_samples"],
-            after_the_look=False,
-        )
-        .exclude(pk=run.pk)
-        .order_by("finished_at", "id")
-        .first()
-    )
-
-
-def _audit(run: ReplayRun, action: str, *, by: audit.Actor, at: datetime, data: dict[str, Any] | None = None) -> None:
-    audit.record(
-        by=by,
-        at=at,
-        action=action,
-        object_type="replay_run",
-        object_id=run.pk,
-        object_label=f"run {run.pk} of {run.plan_version.plan.slug}",
-        team=run.plan_version.plan.workload.team,
-        data=data,
-    )

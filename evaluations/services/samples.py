@@ -1,31 +1,28 @@
-"""Production requests into a workload's pool, and frozen sets of them.
+"""Production requests into a workload's pool, frozen as a set.
 
-Public surface: ``import_samples``, ``ImportReport``, ``freeze_set``.
+Public surface: ``import_samples``, ``ImportReport``.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any, TypeVar
-
-from django.db import IntegrityError, transaction
+from typing import TypeVar
 
 from evaluations.capture.base import BadLine
-from evaluations.capture.digest import set_digest
 from evaluations.capture.sampling import seeded_order, stratified
 from evaluations.capture.sampling import take as take_of
-from evaluations.models import Sample, SampleSet, SampleSetMember, Workload
+from evaluations.models import SampleSet, Workload
 from evaluations.services import audit
-from evaluations.services.bulk import insert_rows
 from evaluations.services.errors import Refused
 from evaluations.services.sample_file import Rejects, Row, SampleFile, Spool
 from evaluations.services.sample_pool import add_answers, add_samples, digests_of, joining_answers, keys_of
+from evaluations.services.sample_sets import freeze_set
 
 T = TypeVar("T")
 _LOOKUP = 500  # ids in one query
@@ -223,66 +220,6 @@ def _store(
         for batch in _batches(answers, _LOOKUP):
             add_answers(workload, batch)
     return keys
-
-
-@transaction.atomic
-def freeze_set(
-    *,
-    workload: Workload,
-    sample_ids: Sequence[int],
-    name: str,
-    method: Mapping[str, Any],
-    parent: SampleSet | None,
-    by: audit.Actor,
-    at: datetime,
-) -> SampleSet:
-    """The set of these samples in this order; the set that has the same members, if the workload has one already.
-
-    Its digest covers id and content of every member, whatever their order. Raises ``Refused`` for no samples, for one
-    named twice, and for one that is not a replayable sample of the workload.
-    """
-    if not sample_ids:
-        raise Refused("a set needs at least one sample", field="sample_ids")
-    lines: list[str] = []
-    for part in _batches(sample_ids, _LOOKUP):
-        found = Sample.objects.filter(pk__in=part, workload=workload, replayable=True)
-        lines += [f"{external_id} {digest}" for external_id, digest in found.values_list("external_id", "digest")]
-    if len(lines) != len(sample_ids) or len(set(sample_ids)) != len(sample_ids):
-        raise Refused("must be distinct replayable samples of the workload", field="sample_ids")
-    digest = set_digest(lines)
-    sets = SampleSet.objects.filter(workload=workload, digest=digest)
-    if (known := sets.first()) is not None:
-        return known
-    try:
-        with transaction.atomic():
-            frozen = SampleSet.objects.create(
-                workload=workload,
-                name=name[:200],
-                digest=digest,
-                size=len(sample_ids),
-                method=dict(method),
-                parent=parent,
-                frozen_at=at,
-                frozen_by=by.user,
-            )
-    except IntegrityError:  # frozen by somebody else since we looked
-        return sets.get()
-    insert_rows(
-        SampleSetMember,
-        ("sample_set", "sample", "position"),
-        ((frozen.pk, sample_id, position) for position, sample_id in enumerate(sample_ids)),
-    )
-    audit.record(
-        by=by,
-        at=at,
-        action="sample_set.frozen",
-        object_type="sample_set",
-        object_id=frozen.pk,
-        object_label=frozen.name,
-        team=workload.team,
-        data={"workload": workload.slug, "size": frozen.size, "digest": digest, "method": dict(method)},
-    )
-    return frozen
 
 
 def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:

@@ -3,100 +3,192 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
-from django.db.models import Exists, OuterRef
-
-from evaluations.enums import Outcome
+from evaluations.enums import ArmRole, Flip, Outcome
 from evaluations.faults import reached
 from evaluations.models import Completion, CompletionContent, ReplayRun, SampleContent, ScoreRow
-from evaluations.scorers.base import Answer, Scored, Scorer, Unscored
+from evaluations.scorers.base import Answer, Score, Scored, Scorer, Unscored
 from evaluations.scorers.registry import SCORERS
+from evaluations.services.bulk import insert_rows, update_rows
 from evaluations.services.scoring_turns import Turn, take_turn
 
 logger = logging.getLogger(__name__)
 
-BATCH = 500
+SLICE = 250  # samples at once, of both arms
+
+_COLUMNS = ("completion", "key", "scorer", "scorer_version", "value", "detail")
+
+
+class _Entry(NamedTuple):
+    """A scorer of the plan."""
+
+    key: str
+    name: str
+    version: str
+    config: Mapping[str, Any]
+    scorer: Scorer
+    outcomes: frozenset[Outcome]  # that it judges
+
+
+class _Answer(NamedTuple):
+    place: int  # in the order of scoring, from 1: what the turn writes down
+    pk: int
+    role: ArmRole
+    sample_id: int
+    outcome: Outcome
+    flip: int
+
+
+Values = dict[tuple[int, str], float | None]  # by answer and scorer
 
 
 def score_run(run: ReplayRun) -> bool:
     """Score every answer of ``run`` that its plan's scorers have not judged yet; False while somebody else does.
 
     A vendor's failure gets no row. An answer that a scorer can not judge without ending its process gets one that says
-    so. May run twice: the second finds the first's rows.
+    so. What the plan's first scorer makes of both answers to a sample is noted with the candidate's. May run twice: the
+    second finds the first's rows.
     """
     turn = take_turn(run)
     if turn is None:
         return False
     try:
-        return all(_score(run, entry, turn) for entry in run.plan_version.document["scorers"])
+        entries = [_entry(document) for document in run.plan_version.document["scorers"]]
+        return all(_score(part, entries, turn) for part in _slices(run)) if entries else True
     finally:
         turn.end()
 
 
-def _score(run: ReplayRun, entry: dict[str, Any], turn: Turn) -> bool:
-    """One scorer's rows; False if another process has taken over."""
-    key, scorer = entry["key"], SCORERS.get(entry["name"])
-    outcomes = [Outcome.OK, *([Outcome.TRUNCATED] if scorer.scores_truncated else [])]
-    judged = ScoreRow.objects.filter(completion=OuterRef("pk"), key=key, scorer_version=entry["version"])
-    waiting = (
-        Completion.objects.filter(~Exists(judged), arm__run=run, outcome__in=outcomes)
-        .order_by("id")
-        .values_list("id", "sample_id", "outcome")
-    )
-    last = 0
-    # Batch by batch, no cursor left open: on SQLite a write under an open read fails at once when another
-    # connection has written meanwhile.
-    while batch := list(waiting.filter(id__gt=last)[:BATCH]):
-        suspect = batch[0][0] <= turn.suspects(key)
-        if suspect:
-            batch = batch[:1]
-        last = batch[-1][0]
-        if not turn.begin(key, batch[0][0], last, suspect=suspect):
+def _entry(document: Mapping[str, Any]) -> _Entry:
+    scorer = SCORERS.get(document["name"])
+    cut = {Outcome.TRUNCATED} if scorer.scores_truncated else set()
+    outcomes = frozenset({Outcome.OK, *cut})
+    return _Entry(document["key"], document["name"], document["version"], document["config"], scorer, outcomes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Slice:
+    """Both arms' answers to some samples. Found by position: then the database reads these rows and no others.
+
+    Each method reads its rows to the end: on SQLite a write under an open read fails at once when another connection
+    has written meanwhile.
+    """
+
+    run: ReplayRun
+    roles: Mapping[int, ArmRole]  # by arm
+    size: int  # of the run's set
+    repeat: int
+    start: int
+
+    def answers(self) -> list[_Answer]:
+        """In the order of scoring."""
+        found = Completion.objects.filter(**self._of_answers(""))
+        rows = found.values_list("id", "arm_id", "position", "sample_id", "outcome", "flip")
+        return sorted(
+            _Answer(self._place(position, self.roles[arm_id]), pk, self.roles[arm_id], sample_id, outcome, flip)
+            for pk, arm_id, position, sample_id, outcome, flip in rows
+        )
+
+    def _place(self, position: int, role: ArmRole) -> int:
+        return 2 * (self.repeat * self.size + position) + (1 if role is ArmRole.INCUMBENT else 2)
+
+    def scores(self, entries: Sequence[_Entry]) -> Values:
+        versions = {entry.key: entry.version for entry in entries}
+        found = ScoreRow.objects.filter(**self._of_answers("completion__"))
+        rows = found.values_list("completion_id", "key", "scorer_version", "value")
+        return {(pk, key): value for pk, key, version, value in rows if versions.get(key) == version}
+
+    def contents(self) -> dict[int, CompletionContent]:
+        """By answer."""
+        return {row.pk: row for row in CompletionContent.objects.filter(**self._of_answers("completion__"))}
+
+    def samples(self) -> dict[int, tuple[Any, Any]]:
+        """Request and reference, by sample."""
+        found = SampleContent.objects.filter(
+            sample__memberships__sample_set=self.run.sample_set, **self._positions("sample__memberships__")
+        )
+        return {pk: (request, reference) for pk, request, reference in found.values_list("pk", "request", "reference")}
+
+    def _of_answers(self, prefix: str) -> dict[str, Any]:
+        return {f"{prefix}arm__in": list(self.roles), f"{prefix}repeat": self.repeat, **self._positions(prefix)}
+
+    def _positions(self, prefix: str) -> dict[str, int]:
+        return {f"{prefix}position__gte": self.start, f"{prefix}position__lt": self.start + SLICE}
+
+
+def _slices(run: ReplayRun) -> Iterator[_Slice]:
+    roles = {arm.pk: arm.role for arm in run.arms.all()}
+    size = 0 if run.sample_set is None else run.sample_set.size
+    for repeat in range(run.repeats):
+        for start in range(0, size, SLICE):
+            yield _Slice(run, roles, size, repeat, start)
+
+
+def _score(part: _Slice, entries: Sequence[_Entry], turn: Turn) -> bool:
+    """One slice's rows; False if another process has taken over."""
+    answers, values = part.answers(), part.scores(entries)
+    for entry in entries:
+        waiting = [a for a in answers if a.outcome in entry.outcomes and (a.pk, entry.key) not in values]
+        if waiting and not _judge(part, entry, waiting, values, turn):
             return False
-        contents = CompletionContent.objects.in_bulk([pk for pk, _, _ in batch])
-        samples = SampleContent.objects.in_bulk([sample_id for _, sample_id, _ in batch])
-        rows = []
-        for pk, sample_id, outcome in batch:
-            row = ScoreRow(completion_id=pk, key=key, scorer=entry["name"], scorer_version=entry["version"])
-            if suspect and turn.gives_up:
-                row.detail = f"given up: {turn.lost} processes ended at it"
-            else:
-                _judge(row, scorer, entry["config"], contents.get(pk), samples.get(sample_id), Outcome(outcome))
-            rows.append(row)
-            if not turn.keep():
-                return False
-        reached("before_scores")
-        ScoreRow.objects.bulk_create(rows, ignore_conflicts=True)
+    update_rows(Completion, ("flip",), ("id",), list(_flips(answers, values, entries[0].key)))
     return True
 
 
-def _judge(
-    row: ScoreRow,
-    scorer: Scorer,
-    config: Mapping[str, Any],
-    content: CompletionContent | None,
-    sample: SampleContent | None,
-    outcome: Outcome,
-) -> None:
+def _judge(part: _Slice, entry: _Entry, waiting: Sequence[_Answer], values: Values, turn: Turn) -> bool:
+    """One scorer's rows; answers at which a process may have ended go one by one."""
+    contents, samples = part.contents(), part.samples()
+    while waiting:
+        suspect = waiting[0].place <= turn.suspects(entry.key)
+        batch, waiting = (waiting[:1], waiting[1:]) if suspect else (waiting, [])
+        if not turn.begin(entry.key, batch[0].place, batch[-1].place, suspect=suspect):
+            return False
+        rows = []
+        for answer in batch:
+            if suspect and turn.gives_up:
+                score: Score = Unscored(f"given up: {turn.lost} processes ended at it")
+            else:
+                score = _scored(entry, answer, contents.get(answer.pk), samples.get(answer.sample_id))
+            value, detail = (score.value, score.detail) if isinstance(score, Scored) else (None, score.reason)
+            rows.append((answer.pk, entry.key, entry.name, entry.version, value, detail[:300]))
+            values[answer.pk, entry.key] = value
+            if not turn.keep():
+                return False
+        reached("before_scores")
+        insert_rows(ScoreRow, _COLUMNS, rows, ignore_conflicts=True)
+    return True
+
+
+def _scored(entry: _Entry, answer: _Answer, content: CompletionContent | None, sample: tuple[Any, Any] | None) -> Score:
     if content is None or sample is None:
-        row.detail = "content_purged"
-        return
-    answer = Answer(
+        return Unscored("content_purged")
+    request, reference = sample
+    given = Answer(
         text=content.text or "",
-        reference=sample.reference,
+        reference=reference,
         message=content.assistant_message,
-        request=sample.request or {},
-        outcome=outcome,
+        request=request or {},
+        outcome=answer.outcome,
     )
     try:
-        score = scorer.score(answer, config)
+        return entry.scorer.score(given, entry.config)
     except Exception as error:
         # A scorer never raises, and a run must not stand still for one that does.
-        logger.exception("scorer %s broke on completion %s", row.scorer, row.completion_id)
-        score = Unscored(f"the scorer broke: {type(error).__name__}")
-    if isinstance(score, Scored):
-        row.value, row.detail = score.value, score.detail[:300]
-    else:
-        row.detail = score.reason[:300]
+        logger.exception("scorer %s broke on completion %s", entry.name, answer.pk)
+        return Unscored(f"the scorer broke: {type(error).__name__}")
+
+
+def _flips(answers: Sequence[_Answer], values: Values, key: str) -> Iterator[tuple[Flip, int]]:
+    """The candidate's answers whose flip is not noted yet."""
+    before = {a.sample_id: values.get((a.pk, key)) for a in answers if a.role is ArmRole.INCUMBENT}
+    for answer in answers:
+        if answer.role is ArmRole.CANDIDATE:
+            flip = _FLIPS.get((before.get(answer.sample_id), values.get((answer.pk, key))), Flip.NONE)
+            if flip != answer.flip:
+                yield flip, answer.pk
+
+
+_FLIPS: Mapping[tuple[float | None, float | None], Flip] = {(1, 0): Flip.HARMFUL, (0, 1): Flip.BENEFICIAL}

@@ -30,13 +30,13 @@ class Turn:
     run: ReplayRun
     owner: str
     key: str  # of the scorer in whose batch a process ended; "": none did
-    last: int  # completion of that batch
+    last: int  # place of that batch's last answer
     lost: int  # processes that ended there
     clock: Callable[[], datetime]
     renewed_at: datetime
 
     def suspects(self, key: str) -> int:
-        """Up to which completion scorer ``key`` may end its process; 0: nowhere."""
+        """Up to which place scorer ``key`` may end its process; 0: nowhere."""
         return self.last if self.key == key else 0
 
     @property

@@ -10,7 +10,7 @@ from datetime import UTC
 
 from evaluations.enums import ArmRole
 from evaluations.models import ReplayRun
-from evaluations.selectors.progress import ArmSummary, arm_summaries
+from evaluations.selectors.arms import ArmSummary, arm_summaries
 from evaluations.services.errors import Refused
 from pilots.exporters.base import FULL, NO_CONTENT, Chart, Cover, Document, ExportRequest, Kind, Series, SummaryLine
 from pilots.exporters.pilot_sheets import arms_sheet, criteria_sheet, facts_sheet, outcomes_sheet, priced, rates_sheet

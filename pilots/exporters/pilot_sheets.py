@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from evaluations.enums import STOPS_ARM, ArmRole, Outcome
-from evaluations.selectors.progress import ArmSummary
+from evaluations.selectors.arms import ArmSummary
 from evaluations.selectors.sentences import label_of
 from pilots.exporters.base import UNKNOWN, Column, Formula, Kind, Sheet
 from pilots.selectors.evidence import CriterionRow, Reading

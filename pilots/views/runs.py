@@ -12,9 +12,10 @@ from django.utils import timezone
 
 from evaluations.enums import Outcome, RunStatus, TeamRole
 from evaluations.models import ReplayRun
+from evaluations.selectors.arms import shown_arms
 from evaluations.selectors.comparisons import stored_comparisons
 from evaluations.selectors.completions import pair_content, pairs
-from evaluations.selectors.progress import arm_summaries, run_progress
+from evaluations.selectors.progress import run_progress
 from evaluations.services.errors import Conflict, Refused
 from evaluations.services.replays import cancel_run, resume_run
 from pilots.forms.replays import ResumeForm
@@ -53,7 +54,7 @@ def run(request: HttpRequest, pk: int) -> HttpResponse:
     frame = _frame(request, found)
     context = {
         "progress": run_progress(found, now=frame["now"]),
-        "arms": arm_summaries(found),
+        "arms": shown_arms(found, asked="arms" in request.GET),
         "criteria": criterion_rows(stored_comparisons(found)),
     }
     return page(request, "pilots/run/run.html", {**frame, **context}, section="pilots")

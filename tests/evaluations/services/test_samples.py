@@ -27,7 +27,8 @@ from evaluations.services import audit, samples
 from evaluations.services.errors import Conflict, Refused
 from evaluations.services.sample_file import Row
 from evaluations.services.sample_pool import add_samples
-from evaluations.services.samples import ImportReport, freeze_set, import_samples
+from evaluations.services.sample_sets import freeze_set
+from evaluations.services.samples import ImportReport, import_samples
 from evaluations.services.teams import save_team, save_workload
 from tests.shared_data import shared_data
 

@@ -1,0 +1,120 @@
+"""What the evidence says at a run's end. Public surface: ``conclude_run``."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from django.db import transaction
+from django.db.models import F
+
+from evaluations.enums import CriterionRole, Decision, Looks, Outcome, RunStatus, Verdict
+from evaluations.faults import reached
+from evaluations.models import ComparisonRow, Completion, PlanVersion, ReplayRun, RunArm
+from evaluations.selectors.arms import figures_of
+from evaluations.selectors.breakeven import arm_prices
+from evaluations.selectors.comparisons import percentiles_read, read_plan
+from evaluations.selectors.evidence import evidence_for
+from evaluations.services import audit
+from evaluations.services.run_audit import audit_run
+from evaluations.services.scoring import score_run
+from evaluations.signals import replay_run_finished
+
+
+class _Read(NamedTuple):
+    comparisons: list[tuple[str, CriterionRole, Verdict, dict[str, Any]]]  # metric, role, verdict, document
+    decision: Decision
+    reason: str
+    samples: int | None
+
+
+def conclude_run(*, run: ReplayRun, at: datetime, scored: bool = False) -> bool:
+    """Read the plan version with this run's evidence, keep the reading, and tell the storey above; once per end.
+
+    Nothing is locked while the evidence is read, which takes seconds at 100,000 samples: calls of other runs go on
+    being committed. Whoever comes second keeps nothing and gets False.
+    """
+    if not scored and not score_run(run):
+        return False
+    look = _the_look(run)
+    read = _read(run, at=at) if look is None else _as_read(look)
+    figures = {arm.pk: figures_of(arm) for arm in run.arms.select_related("endpoint", "model", "run")}
+    with transaction.atomic():
+        if not ReplayRun.objects.filter(pk=run.pk, decision="", version=run.version).update(version=F("version") + 1):
+            return False
+        # One run of a plan version at a time: of two that end together the first takes the look.
+        PlanVersion.objects.select_for_update(no_key=True).get(pk=run.plan_version_id)
+        if look is None and (look := _the_look(run)) is not None:
+            read = _as_read(look)
+        for arm_id, kept in figures.items():
+            RunArm.objects.filter(pk=arm_id).update(figures=kept)
+        _keep(run, read, after_the_look=look is not None, at=at)
+        transaction.on_commit(lambda: replay_run_finished.send(sender=ReplayRun, run=run))
+    return True
+
+
+def _read(run: ReplayRun, *, at: datetime) -> _Read:
+    version = run.plan_version
+    evidence = evidence_for(version, at_end_of=run)
+    prices = arm_prices(run, at=run.created_at)
+    reading = read_plan(version.document, evidence, on=at.date(), prices=prices, kept=percentiles_read(version))
+    return _Read(
+        [(c.criterion.metric, c.criterion.role, c.reading.verdict, c.to_document()) for c in reading.comparisons],
+        reading.decision,
+        (reading.reason or "")[:300],
+        evidence.n,
+    )
+
+
+def _as_read(look: ReplayRun) -> _Read:
+    """One look has been taken: later evidence never changes its verdict."""
+    rows = [(row.metric, row.role, row.verdict, row.document) for row in look.comparisons.all()]
+    return _Read(rows, look.decision, look.decision_reason, look.evidence_samples)
+
+
+def _keep(run: ReplayRun, read: _Read, *, after_the_look: bool, at: datetime) -> None:
+    reached("before_aggregate")
+    ComparisonRow.objects.bulk_create(
+        ComparisonRow(
+            run=run,
+            plan_version=run.plan_version,
+            position=position,
+            metric=metric,
+            role=role,
+            verdict=verdict,
+            document=document,
+        )
+        for position, (metric, role, verdict, document) in enumerate(read.comparisons)
+    )
+    ReplayRun.objects.filter(pk=run.pk).update(
+        decision=read.decision,
+        decision_reason=read.reason,
+        evidence_samples=read.samples,
+        after_the_look=after_the_look,
+    )
+    run.refresh_from_db()
+    actor = audit.Actor.task("replay")
+    refused = Completion.objects.filter(arm__run=run, outcome=Outcome.NOT_PERMITTED)
+    if count := refused.count():
+        why = refused.values_list("error", flat=True)[0]
+        audit_run(run, "sample.not_permitted", by=actor, at=at, data={"samples": count, "reason": why})
+    audit_run(
+        run, "replay_run.ended", by=actor, at=at, data={"status": str(run.status), "decision": str(read.decision)}
+    )
+
+
+def _the_look(run: ReplayRun) -> ReplayRun | None:
+    """For a plan of one look: the first finished run that had enough samples, if it is not this one."""
+    document = run.plan_version.document
+    if document["looks"] != Looks.ONE_LOOK:
+        return None
+    return (
+        run.plan_version.runs.filter(
+            status=RunStatus.FINISHED,
+            evidence_samples__gte=document["minimum_samples"],
+            after_the_look=False,
+        )
+        .exclude(pk=run.pk)
+        .order_by("finished_at", "id")
+        .first()
+    )
