@@ -1,6 +1,7 @@
 """Many plain rows at a time, and single statements of a hot path.
 
-Public surface: ``insert_rows``, ``insert_beside``, ``update_rows``, ``run_sql``, ``fetch_row``, ``table``.
+Public surface: ``insert_rows``, ``insert_beside``, ``update_rows``, ``run_sql``, ``fetch_row``, ``at_once``,
+``table``.
 
 ``bulk_create`` and ``bulk_update`` build an instance and a piece of SQL for every row, which takes two to ten times as
 long. Here a few texts of a statement serve every number of rows: PostgreSQL takes them as one JSON document, SQLite in
@@ -12,7 +13,9 @@ database must be among the names.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache, lru_cache, partial
 from typing import Any
 
@@ -47,8 +50,33 @@ def update_rows(model: type[models.Model], names: Names, keys: Names, rows: Iter
     _run(partial(_update, model, names, keys), rows)
 
 
+@contextmanager
+def at_once() -> Iterator[None]:
+    """On PostgreSQL the changes inside go out together, at the end: one way there and back. Nothing is read inside."""
+    if connection.vendor != "postgresql" or connection.settings_dict["OPTIONS"].get("server_side_binding"):
+        yield
+        return
+    waiting: list[tuple[str, Row]] = []
+    token = _waiting.set(waiting)
+    try:
+        yield
+    finally:
+        _waiting.reset(token)
+    if waiting:
+        with connection.cursor() as cursor:
+            cursor.execute("; ".join(sql for sql, _ in waiting), [value for _, params in waiting for value in params])
+
+
+_waiting: ContextVar[list[tuple[str, Row]] | None] = ContextVar("waiting", default=None)
+
+
 def run_sql(sql: str, params: Row) -> int:
-    """A statement that the ORM would take longer to write than the database to run; returns the rows changed."""
+    """A statement that the ORM would take longer to write than the database to run; returns the rows changed, 0 where
+    they are changed ``at_once`` with others.
+    """
+    if (waiting := _waiting.get()) is not None:
+        waiting.append((sql, params))
+        return 0
     with connection.cursor() as cursor:
         cursor.execute(sql, params)
         return int(cursor.rowcount)
@@ -127,12 +155,14 @@ def _given(fields: _Fields, n: int) -> str:
 def _run(statement: Callable[[int], tuple[str, _Fields]], rows: Iterable[Row]) -> None:
     sql, fields = statement(1)
     ready = _ready(fields, rows)
+    if not ready:
+        return
+    if connection.vendor == "postgresql":
+        names = [f"column{place}" for place in range(1, len(fields) + 1)]
+        document = msgspec.json.encode([dict(zip(names, row, strict=True)) for row in ready])
+        run_sql(sql, (document.decode(),))
+        return
     with connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            names = [f"column{place}" for place in range(1, len(fields) + 1)]
-            document = msgspec.json.encode([dict(zip(names, row, strict=True)) for row in ready])
-            cursor.execute(sql, (document.decode(),))
-            return
         start, most = 0, _MOST_VALUES // len(fields)
         while start < len(ready):
             n = 1 << (min(len(ready) - start, most).bit_length() - 1)

@@ -28,7 +28,7 @@ from evaluations.replay.ledger import Answer, Intent, Settlement
 from evaluations.selectors.consent import Consent, consent_of
 from evaluations.services.answers import FinalAnswer, storable, write_completions
 from evaluations.services.budget import Bill, book, may_fit_later, unreserve
-from evaluations.services.bulk import insert_rows, update_rows
+from evaluations.services.bulk import at_once, insert_rows, update_rows
 from evaluations.services.leases import Claim, Held, hold, renew
 from evaluations.services.pacing import gate_of
 from evaluations.services.tallies import tally
@@ -305,30 +305,31 @@ class DatabaseLedger:
                     FinalAnswer(end.intent.work, end.settlement.result, attempts=end.intent.number, cost=total)
                 )
         reached("before_save")
-        update_rows(
-            Attempt,
-            _SETTLED_COLUMNS,
-            ("arm", "sample", "repeat", "number"),
-            [
-                (
-                    AttemptState.SETTLED,
-                    now,
-                    *end.columns,
-                    arm.pk,
-                    end.intent.work.sample_id,
-                    end.intent.work.repeat,
-                    end.intent.number,
-                )
-                for end in ended
-            ],
-        )
-        done = 0 if fenced else write_completions(arm, answers, finished_at=now)
-        tally(
-            run=self.claim.run,
-            endpoint=self.endpoint,
-            settled=[(end.settlement.result.outcome, end.cost) for end in ended],
-            at=now,
-        )
+        with at_once():
+            update_rows(
+                Attempt,
+                _SETTLED_COLUMNS,
+                ("arm", "sample", "repeat", "number"),
+                [
+                    (
+                        AttemptState.SETTLED,
+                        now,
+                        *end.columns,
+                        arm.pk,
+                        end.intent.work.sample_id,
+                        end.intent.work.repeat,
+                        end.intent.number,
+                    )
+                    for end in ended
+                ],
+            )
+            done = 0 if fenced else write_completions(arm, answers, finished_at=now)
+            tally(
+                run=self.claim.run,
+                endpoint=self.endpoint,
+                settled=[(end.settlement.result.outcome, end.cost) for end in ended],
+                at=now,
+            )
         return done
 
 
