@@ -30,13 +30,14 @@ from evaluations.models import (
 )
 from evaluations.providers.base import CompletionRequest
 from evaluations.replay.ledger import Work
-from evaluations.selectors.queue import Pause, free, in_turn, open_arms, paused_endpoints
+from evaluations.selectors.queue import OpenArm, Pause, free, in_turn, open_arms, paused_endpoints
 from evaluations.services.bulk import fetch_row, table
 from evaluations.services.pacing import begin_probe
 from evaluations.services.requests import adapted
 
 _LOAD_SLICE = 500
 _TRIES = 8  # chunks of one arm, when others take the same ones
+_LOOKS = 16  # at the arms, when others are served meanwhile
 # Ends of a call that say nothing about the sample: they do not use up its retries.
 _NO_FAILURE = frozenset({Outcome.RATE_LIMITED, *STOPS_ARM})
 
@@ -63,6 +64,19 @@ def claim_chunk(*, owner: str, now: datetime, run: ReplayRun | None = None) -> C
     so runs share fairly, and so do a run's two arms and the vendors. Arms of a paused vendor are passed over, and
     those whose endpoint has as many workers as it takes calls. A few rows an arm are read, however many chunks wait.
     """
+    for _ in range(_LOOKS):
+        try:
+            return _claim_in_turn(owner=owner, now=now, run=run)
+        except _Overtaken:
+            continue
+    return None
+
+
+class _Overtaken(Exception):
+    """Another worker was served at this arm since we looked: by now it may be another's turn."""
+
+
+def _claim_in_turn(*, owner: str, now: datetime, run: ReplayRun | None) -> Claim | None:
     arms, pauses = open_arms(now), paused_endpoints(now)
     of_endpoint: Counter[int | None] = Counter()
     of_vendor: Counter[int | None] = Counter()
@@ -84,13 +98,14 @@ def claim_chunk(*, owner: str, now: datetime, run: ReplayRun | None = None) -> C
             continue
         if arm.max_concurrency is not None and of_endpoint[arm.endpoint_id] >= arm.max_concurrency:
             continue
-        claim = _claim_of(arm.arm_id, pause, owner=owner, now=now)
+        claim = _claim_of(arm, pause, owner=owner, now=now)
         if claim is not None:
             return claim
     return None
 
 
-def _claim_of(arm_id: int, pause: Pause | None, *, owner: str, now: datetime) -> Claim | None:
+def _claim_of(arm: OpenArm, pause: Pause | None, *, owner: str, now: datetime) -> Claim | None:
+    arm_id = arm.arm_id
     for pk, previous in (
         Chunk.objects.filter(free(now), in_turn(), arm=arm_id).order_by("id").values_list("id", "lease_owner")[:_TRIES]
     ):
@@ -108,7 +123,9 @@ def _claim_of(arm_id: int, pause: Pause | None, *, owner: str, now: datetime) ->
                 Attempt.objects.filter(arm_id=arm_id, state=AttemptState.SENT, lease_owner=previous).update(
                     state=AttemptState.ABANDONED
                 )
-            RunArm.objects.filter(pk=arm_id).update(served_at=now)
+            # Workers that woke together have all seen the same arm waiting longest: one of them was right.
+            if not RunArm.objects.filter(pk=arm_id, served_at=arm.served_at).update(served_at=now):
+                raise _Overtaken
             ReplayRun.objects.filter(arms=arm_id, status=RunStatus.PENDING).update(
                 status=RunStatus.RUNNING, started_at=now, progressed_at=now
             )
