@@ -33,7 +33,8 @@ def register() -> None:
 class Channel(filesystem.Channel):
     """Messages and bindings are written aside and renamed into place; of two readers of a message one renames it."""
 
-    def _put(self, queue: str, message: Any, **kwargs: Any) -> None:
+    # In the type stubs this channel contradicts its own base class.
+    def _put(self, queue: str, message: Any, **kwargs: Any) -> None:  # type: ignore[override]
         name = f"{round(time.monotonic() * 1000):015}_{uuid.uuid4()}.{queue}.msg"
         _write(Path(self.data_folder_out) / name, dumps(message))
 
@@ -53,7 +54,7 @@ class Channel(filesystem.Channel):
                 logger.warning("dropped a message that cannot be read: %s", name)
         raise Empty
 
-    def get_table(self, exchange: str) -> list[Binding]:
+    def get_table(self, exchange: str) -> list[Binding]:  # type: ignore[override]
         try:
             rows = json.loads(self._file_of(exchange).read_text())
         except (FileNotFoundError, ValueError):
