@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from evaluations.enums import AttemptState, Beat, RunStatus
 from evaluations.models import Attempt, Chunk, Completion, Heartbeat, ReplayRun, SampleSetMember
-from evaluations.replay.engine import REFILLED_EARLY
+from evaluations.replay.engine import KEPT_PLACES
 from evaluations.simulator.server import SimulatedVendors
 from tests.bills import assert_the_ledger_is_the_bill
 from tests.replays import ready_plan, start, vendors
@@ -26,9 +26,9 @@ from tests.workers import EMBEDDED, SOAK, Worker, until
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.fault]
 
 SLOW = {"latency_ms": 40}
-CONCURRENCY = 8
-# Sent, result not yet committed, of both arms: the places, and results whose place is filled early.
-IN_FLIGHT = 2 * (CONCURRENCY + CONCURRENCY // REFILLED_EARLY)
+# Sent, result not yet committed, of both arms: up to so many places none is filled early.
+CONCURRENCY = KEPT_PLACES
+IN_FLIGHT = 2 * CONCURRENCY
 SAMPLES = 5000 if SOAK else 400
 KILLS = 20 if SOAK else 2
 BROKER_KILLS = 3 if SOAK else 1
