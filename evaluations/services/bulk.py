@@ -1,7 +1,7 @@
 """Many plain rows at a time, and single statements of a hot path.
 
 Public surface: ``insert_rows``, ``insert_beside``, ``update_rows``, ``run_sql``, ``fetch_row``, ``at_once``,
-``table``.
+``recount``, ``table``.
 
 ``bulk_create`` and ``bulk_update`` build an instance and a piece of SQL for every row, which takes two to ten times as
 long. Here a few texts of a statement serve every number of rows: PostgreSQL takes them as one JSON document, SQLite in
@@ -88,6 +88,13 @@ def fetch_row(sql: str, params: Row) -> tuple[Any, ...] | None:
         cursor.execute(sql, params)
         row: tuple[Any, ...] | None = cursor.fetchone()
         return row
+
+
+def recount(*tables: type[models.Model]) -> None:
+    """Have PostgreSQL look at the tables: it plans by its last look, which knows nothing of a run's fresh rows."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute(f"ANALYZE {', '.join(map(table, tables))}")
 
 
 def table(model: type[models.Model]) -> str:

@@ -10,15 +10,19 @@ from django.db.models import F
 
 from evaluations.enums import CriterionRole, Decision, Looks, Outcome, RunStatus, Verdict
 from evaluations.faults import reached
-from evaluations.models import ComparisonRow, Completion, PlanVersion, ReplayRun, RunArm
+from evaluations.models import Attempt, ComparisonRow, Completion, PlanVersion, ReplayRun, RunArm, Sample, ScoreRow
 from evaluations.selectors.arms import figures_of
 from evaluations.selectors.breakeven import arm_prices
 from evaluations.selectors.comparisons import percentiles_read, read_plan
 from evaluations.selectors.evidence import evidence_for
 from evaluations.services import audit
+from evaluations.services.bulk import recount
 from evaluations.services.run_audit import audit_run
 from evaluations.services.scoring import score_run
 from evaluations.signals import replay_run_finished
+
+# Answers of one run: with so many a plan made for empty tables takes minutes.
+MANY = 10_000
 
 
 class _Read(NamedTuple):
@@ -36,6 +40,8 @@ def conclude_run(*, run: ReplayRun, at: datetime, scored: bool = False) -> bool:
     """
     if not scored and not score_run(run):
         return False
+    if run.done >= MANY:
+        recount(Sample, Completion, ScoreRow, Attempt)
     look = _the_look(run)
     read = _read(run, at=at) if look is None else _as_read(look)
     figures = {arm.pk: figures_of(arm) for arm in run.arms.select_related("endpoint", "model", "run")}
