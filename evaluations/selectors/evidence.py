@@ -1,6 +1,6 @@
 """What all runs of a plan version say, sample by sample.
 
-Public surface: ``Evidence``, ``ArmEvidence``, ``Column``, ``column``, ``evidence_for``.
+Public surface: ``Evidence``, ``ArmEvidence``, ``Column``, ``column``, ``evidence_for``, ``score_of``.
 
 A sample that was answered several times counts once, with its mean. A vendor's failure counts as a failed answer; an
 outcome of our own making leaves the sample out of the counted comparison. Rows are read once, in any order, into eight
@@ -17,11 +17,12 @@ from itertools import islice
 from typing import Any
 
 import numpy as np
-from django.db.models import BigIntegerField, CharField, ExpressionWrapper, F, FilteredRelation, Q
+from django.db.models import BigIntegerField, CharField, ExpressionWrapper, F, OuterRef, Q, Subquery, Value
+from django.db.models.functions import Coalesce
 from numpy.typing import NDArray
 
 from evaluations.enums import LEFT_OUT, ArmRole, Outcome, RunStatus
-from evaluations.models import Completion, PlanVersion, ReplayRun
+from evaluations.models import Completion, PlanVersion, ReplayRun, RunArm, ScoreRow
 from evaluations.models.fields import PLACES
 
 ENDED = (RunStatus.FINISHED, RunStatus.STOPPED_BY_BUDGET, RunStatus.CANCELLED, RunStatus.FAILED)
@@ -70,15 +71,16 @@ class Evidence:
 
 def evidence_for(version: PlanVersion, *, at_end_of: ReplayRun | None = None) -> Evidence:
     """The evidence of every ended run of ``version``, and of ``at_end_of`` which is about to end."""
-    runs = Q(arm__run__plan_version=version) & Q(arm__run__status__in=ENDED)
+    runs = Q(run__plan_version=version) & Q(run__status__in=ENDED)
     if at_end_of is not None:
-        runs |= Q(arm__run=at_end_of)
+        runs |= Q(run=at_end_of)
+    roles = dict(RunArm.objects.filter(runs).values_list("id", "role"))
     keys = sorted({(entry["key"], entry["version"]) for entry in version.document["scorers"]})
     answers = {role: _Answers(len(keys)) for role in (ArmRole.INCUMBENT, ArmRole.CANDIDATE)}
     numbers: dict[str, int] = {}  # of clusters, in order of appearance
     of_sample: dict[int, int] = {}  # only of samples in a cluster
-    for role, sample_id, cluster, *figures in _rows(runs, keys):
-        answers[role].add(sample_id, figures)
+    for arm_id, sample_id, cluster, *figures in _rows(list(roles), keys):
+        answers[roles[arm_id]].add(sample_id, figures)
         if cluster:
             of_sample[sample_id] = numbers.setdefault(cluster, len(numbers))
     given = {role: rows.arrays() for role, rows in answers.items()}
@@ -95,23 +97,25 @@ def evidence_for(version: PlanVersion, *, at_end_of: ReplayRun | None = None) ->
     )
 
 
-def _rows(runs: Q, keys: Sequence[tuple[str, str]]) -> Iterator[tuple[Any, ...]]:
-    """Role, sample, cluster, and the figures of ``_Answers.add``, one answer at a time."""
-    scores = {
-        f"score_{place}": FilteredRelation(
-            "scores", condition=Q(scores__key=key, scores__scorer_version=scorer_version)
-        )
-        for place, (key, scorer_version) in enumerate(keys)
-    }
+def score_of(key: str, scorer_version: str, *, unscored: float | None = None) -> Subquery:
+    """What a scorer said of a ``Completion``; None: nothing. By an index, one answer at a time: a join would be planned
+    by what PostgreSQL believes of scores that have just been written, and may compare each answer with all of them.
+    """
+    given = ScoreRow.objects.filter(completion=OuterRef("pk"), key=key, scorer_version=scorer_version)
+    return Subquery(given.values(said=F("value") if unscored is None else Coalesce("value", Value(unscored))))
+
+
+def _rows(arms: Sequence[int], keys: Sequence[tuple[str, str]]) -> Iterator[tuple[Any, ...]]:
+    """Arm, sample, cluster, and the figures of ``_Answers.add``, one answer at a time."""
+    scores = {f"score_{place}": score_of(*scorer) for place, scorer in enumerate(keys)}
     # As they are stored: an enum and a Decimal for every row would take longer than reading it.
     raw = {
-        "raw_role": ExpressionWrapper(F("arm__role"), output_field=CharField()),
         "raw_outcome": ExpressionWrapper(F("outcome"), output_field=CharField()),
         "raw_cost": ExpressionWrapper(F("cost_amount"), output_field=BigIntegerField()),
     }
-    rows = Completion.objects.filter(runs).annotate(**scores, **raw)
+    rows = Completion.objects.filter(arm__in=arms).annotate(**scores, **raw)
     return rows.values_list(
-        "raw_role",
+        "arm_id",
         "sample_id",
         "sample__cluster",
         "raw_outcome",
@@ -122,7 +126,7 @@ def _rows(runs: Q, keys: Sequence[tuple[str, str]]) -> Iterator[tuple[Any, ...]]
         "output_total_tokens",
         "latency_ms",
         "ttft_ms",
-        *(f"{name}__value" for name in scores),
+        *scores,
     ).iterator(chunk_size=_AT_ONCE)
 
 

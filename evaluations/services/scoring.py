@@ -12,6 +12,7 @@ from evaluations.faults import reached
 from evaluations.models import Completion, CompletionContent, ReplayRun, SampleContent, ScoreRow
 from evaluations.scorers.base import Answer, Score, Scored, Scorer, Unscored
 from evaluations.scorers.registry import SCORERS
+from evaluations.selectors.evidence import score_of
 from evaluations.services.bulk import insert_rows, update_rows
 from evaluations.services.scoring_turns import Turn, take_turn
 
@@ -19,6 +20,7 @@ logger = logging.getLogger(__name__)
 
 SLICE = 250  # samples at once, of both arms
 
+_UNSCORED = -1.0  # in a query, where None says that there is no row
 _COLUMNS = ("completion", "key", "scorer", "scorer_version", "value", "detail")
 
 
@@ -83,23 +85,23 @@ class _Slice:
     repeat: int
     start: int
 
-    def answers(self) -> list[_Answer]:
-        """In the order of scoring."""
-        found = Completion.objects.filter(**self._of_answers(""))
-        rows = found.values_list("id", "arm_id", "position", "sample_id", "outcome", "flip")
-        return sorted(
-            _Answer(self._place(position, self.roles[arm_id]), pk, self.roles[arm_id], sample_id, outcome, flip)
-            for pk, arm_id, position, sample_id, outcome, flip in rows
-        )
+    def answers(self, entries: Sequence[_Entry]) -> tuple[list[_Answer], Values]:
+        """In the order of scoring, and what was said of them before."""
+        said = {f"score_{n}": score_of(e.key, e.version, unscored=_UNSCORED) for n, e in enumerate(entries)}
+        found = Completion.objects.filter(**self._of_answers("")).annotate(**said)
+        answers: list[_Answer] = []
+        values: Values = {}
+        rows = found.values_list("id", "arm_id", "position", "sample_id", "outcome", "flip", *said)
+        for pk, arm_id, position, sample_id, outcome, flip, *before in rows:
+            role = self.roles[arm_id]
+            answers.append(_Answer(self._place(position, role), pk, role, sample_id, outcome, flip))
+            for entry, value in zip(entries, before, strict=True):
+                if value is not None:
+                    values[pk, entry.key] = None if value == _UNSCORED else value
+        return sorted(answers), values
 
     def _place(self, position: int, role: ArmRole) -> int:
         return 2 * (self.repeat * self.size + position) + (1 if role is ArmRole.INCUMBENT else 2)
-
-    def scores(self, entries: Sequence[_Entry]) -> Values:
-        versions = {entry.key: entry.version for entry in entries}
-        found = ScoreRow.objects.filter(**self._of_answers("completion__"))
-        rows = found.values_list("completion_id", "key", "scorer_version", "value")
-        return {(pk, key): value for pk, key, version, value in rows if versions.get(key) == version}
 
     def contents(self) -> dict[int, CompletionContent]:
         """By answer."""
@@ -129,7 +131,7 @@ def _slices(run: ReplayRun) -> Iterator[_Slice]:
 
 def _score(part: _Slice, entries: Sequence[_Entry], turn: Turn) -> bool:
     """One slice's rows; False if another process has taken over."""
-    answers, values = part.answers(), part.scores(entries)
+    answers, values = part.answers(entries)
     for entry in entries:
         waiting = [a for a in answers if a.outcome in entry.outcomes and (a.pk, entry.key) not in values]
         if waiting and not _judge(part, entry, waiting, values, turn):
