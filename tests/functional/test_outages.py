@@ -66,7 +66,7 @@ def test_without_a_broker_a_replay_starts_at_once_and_is_worked_on_when_the_brok
                 time.sleep(0.3)
                 broker.start()
                 restarted_at = timezone.now()
-                until(lambda at=restarted_at: swept_since(at), seconds=10)  # type: ignore[misc]
+                until(lambda at=restarted_at: swept_since(at), seconds=10 if SOAK else 30)  # type: ignore[misc]
         finally:
             worker.kill()
 

@@ -19,7 +19,7 @@ from evaluations.enums import AttemptState, RunStatus
 from evaluations.models import Attempt, Chunk, ReplayRun
 from evaluations.replay.engine import KEPT_PLACES
 from evaluations.simulator.server import SimulatedVendors
-from evaluations.tasks import work_on_run
+from evaluations.tasks import hint
 from tests.bills import assert_the_ledger_is_the_bill
 from tests.replays import ready_plan, start, vendors
 from tests.workers import LEASE_SECONDS, SOAK, Worker, until
@@ -135,7 +135,7 @@ def test_the_same_message_a_hundred_times_pays_for_each_sample_once(
 ) -> None:
     run = start(ready_plan(simulated.url, n=100, concurrency=CONCURRENCY))
     for _ in range(MESSAGES):
-        work_on_run.apply_async((run.pk,), queue="replay")
+        hint(run.pk, chunks=1)
     workers = [Worker(tmp_path / f"worker{number}.log") for number in (1, 2)]
     try:
         until(lambda: done(run) == run.total and bool(run.decision), seconds=120)
