@@ -18,7 +18,7 @@ from evaluations.replay.ledger import Answer, Intent, Ledger, Settlement
 T = TypeVar("T")
 
 # Results that arrive together are committed together.
-GATHER_SECONDS = 0.006
+GATHER_SECONDS = 0.010
 # A commit leaves at least two thirds of a lease, and a heartbeat is a third.
 LEASED_FOR_HEARTBEATS = 2
 
