@@ -10,8 +10,12 @@ from typing import Any
 
 from django.utils import timezone
 
-from evaluations.enums import PriceKind
+from evaluations.enums import ArmRole, AttemptState, ChunkState, Outcome, PriceKind, RunStatus
 from evaluations.models import (
+    Attempt,
+    Chunk,
+    Completion,
+    CompletionContent,
     DataAgreement,
     Endpoint,
     ModelVersion,
@@ -29,7 +33,7 @@ from evaluations.models import (
 from evaluations.services.audit import Actor
 from evaluations.services.plan_document import BudgetEntry, CriterionEntry, PlanDefinition, ScorerEntry, definition_of
 from evaluations.services.plans import freeze_plan, save_plan
-from evaluations.services.replays import create_run
+from evaluations.services.replays import create_run, settle_run
 from evaluations.services.sample_sets import freeze_set
 from evaluations.simulator.behaviours import ModelBehaviour
 from evaluations.simulator.config import SimulatorConfig, behaviour_from
@@ -202,3 +206,64 @@ def add_samples(
 
 def start(plan: Plan, **options: Any) -> ReplayRun:
     return create_run(plan=plan, by=BY, at=timezone.now(), **options)
+
+
+Said = Callable[[ArmRole, int], tuple[Outcome, str]]
+
+
+def answer(run: ReplayRun, said: Said) -> ReplayRun:
+    """Every answer of ``run`` without a call, each with its attempt: outcome and text by arm and position."""
+    at = timezone.now()
+    members = list(run.sample_set.members.order_by("position")) if run.sample_set else []
+    for arm in run.arms.order_by("id"):
+        ended = [
+            (member, repeat, *said(arm.role, member.position)) for repeat in range(run.repeats) for member in members
+        ]
+        common = {"arm": arm, "finished_at": at, "attempts": 1, "cost_amount": Decimal("0.001")}
+        figures = {"input_uncached_tokens": 10, "cache_read_tokens": 0, "output_total_tokens": 5}
+        answers = Completion.objects.bulk_create(
+            Completion(
+                sample_id=member.sample_id,
+                repeat=repeat,
+                position=member.position,
+                outcome=outcome,
+                latency_ms=100 + member.position % 50,
+                **common,
+                **figures,
+            )
+            for member, repeat, outcome, _ in ended
+        )
+        CompletionContent.objects.bulk_create(
+            CompletionContent(completion=row, text=text)
+            for row, (_, _, outcome, text) in zip(answers, ended, strict=True)
+            if outcome is Outcome.OK
+        )
+        Attempt.objects.bulk_create(
+            Attempt(
+                run=run,
+                arm=arm,
+                endpoint=arm.endpoint,
+                sample_id=member.sample_id,
+                repeat=repeat,
+                state=AttemptState.SETTLED,
+                outcome=outcome,
+                sent_at=at,
+                settled_at=at,
+                cost_amount=Decimal("0.001"),
+            )
+            for member, repeat, outcome, _ in ended
+            if arm.endpoint is not None
+        )
+    Chunk.objects.filter(arm__run=run).update(state=ChunkState.DONE)
+    ReplayRun.objects.filter(pk=run.pk).update(
+        status=RunStatus.RUNNING, done=run.total, calls=run.attempts.count(), started_at=at, progressed_at=at
+    )
+    run.refresh_from_db()
+    return run
+
+
+def concluded(run: ReplayRun, said: Said) -> ReplayRun:
+    """``answer``, and what follows when the last answer is there."""
+    settle_run(run=answer(run, said), at=timezone.now())
+    run.refresh_from_db()
+    return run

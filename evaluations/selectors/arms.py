@@ -214,7 +214,7 @@ def _counted(arm: RunArm) -> ArmSummary:
 def _percentiles(answers: QuerySet[Completion], column: str) -> Percentiles | None:
     """None: nothing measured. Eight bytes an answer, however many there are."""
     known = answers.filter(**{f"{column}__isnull": False}).values_list(column, flat=True)
-    values = np.fromiter(known.iterator(chunk_size=5000), dtype=np.float64)
+    values = np.fromiter(known.iterator(chunk_size=1000), dtype=np.float64)
     if not len(values):
         return None
     return Percentiles(*(quantile(values, 0, q).estimate for q in (0.5, 0.95)))

@@ -36,7 +36,7 @@ MESSAGES = 100
 
 # What never changes once it is written, and what never goes back.
 WATCHED = {
-    "evaluations_completion": "1 = 1",
+    "evaluations_completion": "OLD.flip = NEW.flip",
     "evaluations_completioncontent": "1 = 1",
     "evaluations_scorerow": "1 = 1",
     "evaluations_chunk": "OLD.state = 'done' AND NEW.state <> 'done'",
