@@ -50,11 +50,18 @@ def pairs(
     rows = Completion.objects.filter(arm=arms[ArmRole.CANDIDATE])
     if flip in FLIPS:
         rows = rows.filter(flip=FLIPS[flip])
+    count = None
     if outcome:
         # By the columns of one index: the incumbent's answers have no flip of their own.
         same = incumbent.filter(flip=Flip.NONE, position=OuterRef("position"), repeat=OuterRef("repeat"))
-        rows = rows.filter(Q(outcome=outcome) | Exists(same.filter(outcome=outcome)))
-    listed = Paginator(rows.order_by("flip", "position", "repeat"), per_page).get_page(page)
+        own, theirs = Q(outcome=outcome), Exists(same.filter(outcome=outcome))
+        # Each on its own is a plain join; counting both at once, PostgreSQL compiles more than it counts.
+        count = rows.filter(own).count() + rows.filter(~own, theirs).count()
+        rows = rows.filter(own | theirs)
+    pages = Paginator(rows.order_by("flip", "position", "repeat"), per_page)
+    if count is not None:
+        pages.count = count
+    listed = pages.get_page(page)
     return _finish(list(listed.object_list), incumbent), listed
 
 
