@@ -49,11 +49,13 @@ def page_of(
     document: Callable[[Sequence[R]], Iterable[T]],
     *,
     order: str = "pk",
+    keys_first: bool = False,
 ) -> Page[T]:
     """One page of ``rows`` by ``order`` (a column that is never null; "-" for descending), then by primary key.
 
     ``document`` makes the whole page at once, so that it can fetch what belongs to it in a constant number of queries.
-    Raises ``Refused`` for a cursor that is not ours.
+    ``keys_first``: of a long list only keys are sorted, and the rows of one page looked up. Raises ``Refused`` for a
+    cursor that is not ours.
     """
     name, descending = order.removeprefix("-"), order.startswith("-")
     cursor = _decoded(query.cursor) if query.cursor else None
@@ -63,6 +65,8 @@ def page_of(
         rows = _after(rows, name, cursor, down=down)
     sign = "-" if down else ""
     ordered = rows.order_by(f"{sign}{name}", f"{sign}pk") if name != "pk" else rows.order_by(f"{sign}pk")
+    if keys_first:
+        ordered = ordered.filter(pk__in=list(ordered.values_list("pk", flat=True)[: query.page_size + 1]))
     found = list(ordered[: query.page_size + 1])
     more, found = len(found) > query.page_size, found[: query.page_size]
     if backwards:

@@ -313,10 +313,11 @@ class RunCompletions(OfARun):
             self.allow(self.access.may_read_content(team), "You may not read prompts and answers of this team.")
             self.allow(TokenScope.CONTENT in self.scopes, "This token lacks the scope content.")
             related += ["content", "sample__content"]
-        rows = Completion.objects.filter(arm__run=run).select_related(*related)
+        arms = list(run.arms.values_list("pk", flat=True))
+        rows = Completion.objects.filter(arm__in=arms).select_related(*related)
         rows = rows.prefetch_related(Prefetch("scores", ScoreRow.objects.order_by("pk")))
         rows = narrowed(rows, query, arm="arm__role", outcome="outcome")
-        return page_of(request, query, rows, lambda found: _completions(found, content=query.content))
+        return page_of(request, query, rows, lambda found: _completions(found, content=query.content), keys_first=True)
 
 
 class RunComparisons(OfARun):
