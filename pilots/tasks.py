@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 
 from django.utils import timezone
-from kombu.exceptions import OperationalError as BrokerUnavailable
 
+from evaluations.celery_app import send_hints
 from evaluations.tasks import HINTS_AT_MOST, stopping, task
 
 logger = logging.getLogger(__name__)
@@ -38,14 +38,12 @@ def tick_exports() -> None:
     from pilots.services.export_jobs import due_exports, remove_old_files
 
     now = timezone.now()
-    for _ in range(min(due_exports(now).count(), HINTS_AT_MOST)):
-        hint_to_write()
+    if due := due_exports(now).count():
+        hint_to_write(times=min(due, HINTS_AT_MOST))
     remove_old_files(now=now)
 
 
-def hint_to_write() -> None:
+def hint_to_write(*, times: int = 1) -> None:
     """Tell workers that an export is due. A broker that is down costs one sweep, never the request."""
-    try:
-        write_export_file.apply_async(queue="export")
-    except BrokerUnavailable as error:
-        logger.warning("no hint sent for an export: %s", error)
+    if not send_hints(write_export_file, (), queue="export", times=times):
+        logger.warning("no hint sent for an export: the broker does not answer")
