@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from types import SimpleNamespace
+
 import pytest
+from django.apps import apps
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
@@ -92,6 +96,16 @@ def test_scoring_again_adds_nothing_and_notes_what_was_lost_with_its_process() -
     Completion.objects.update(flip=2)
     assert score_run(run)
     assert (listed(run), ScoreRow.objects.count()) == (before, scores)
+
+
+def test_runs_from_before_are_listed_alike_after_the_migration() -> None:
+    run = concluded(a_run(), said)
+    before = listed(run)
+    Completion.objects.update(flip=2)
+    import_module("evaluations.migrations.0009_answers_in_order").note_flips(
+        apps, SimpleNamespace(connection=connection)
+    )
+    assert listed(run) == before
 
 
 def test_a_page_costs_the_same_and_sorts_nothing_whatever_the_size() -> None:

@@ -7,12 +7,13 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from evaluations.enums import RunStatus, TeamRole
+from evaluations.enums import Outcome, RunStatus, TeamRole
 from evaluations.models import CompletionContent, ReplayRun, Team
+from evaluations.selectors import arms
 from evaluations.services import replays
 from tests import factories as make
 from tests.pilots.views.people import evaluated_pilot, planned_pilot, session
-from tests.replays import start
+from tests.replays import answer, start
 
 HTMX = {"HX-Request": "true"}
 
@@ -95,6 +96,18 @@ def test_answers_are_listed_for_all_and_read_by_those_who_may() -> None:
         assert text
         assert text in page
     assert reader.get(reverse("pilots:answer", args=[run.pk, 99])).status_code == 404
+
+
+@pytest.mark.django_db
+def test_a_large_run_that_goes_on_counts_both_arms_when_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = answer(_pending(), lambda role, position: (Outcome.OK, "yes"))
+    monkeypatch.setattr(arms, "COUNTED_UNASKED", run.done - 1)
+    client = session(make.member(Team.objects.get()))
+    address = reverse("pilots:run", args=[run.pk])
+    unasked = client.get(address).content.decode()
+    assert 'href="?arms=now#arms"' in unasked
+    assert "Calls, of which retries" not in unasked
+    assert "Calls, of which retries" in client.get(address, {"arms": "now"}).content.decode()
 
 
 @pytest.mark.django_db(transaction=True)
