@@ -64,8 +64,9 @@ SQLITE_OPTIONS: dict[str, Any] = {
 }
 
 
-# A worker that stops in the middle of a commit, or whose machine is gone, holds its rows no longer than its lease.
-POSTGRES_OPTIONS: dict[str, Any] = {"options": "-c idle_in_transaction_session_timeout=15000"}
+# A worker that stops in the middle of a commit holds the run's row for a third of a lease at the most: the others
+# wait for it, and would overrun their own.
+POSTGRES_OPTIONS: dict[str, Any] = {"options": "-c idle_in_transaction_session_timeout=5000"}
 
 
 def embedded_broker(folder: Path) -> tuple[str, dict[str, Any]]:

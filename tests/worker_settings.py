@@ -8,7 +8,7 @@ from tests.workers import LEASE_SECONDS
 
 PILOTS_LEASE_SECONDS = LEASE_SECONDS
 if DATABASES["default"]["ENGINE"].endswith("postgresql"):  # noqa: F405
-    DATABASES["default"]["OPTIONS"]["options"] = "-c idle_in_transaction_session_timeout=2000"  # noqa: F405
+    DATABASES["default"]["OPTIONS"]["options"] = "-c idle_in_transaction_session_timeout=1000"  # noqa: F405
 PILOTS_SWEEP_SECONDS = 1
 
 if _poison := os.environ.get("PILOTS_TEST_POISON"):
