@@ -48,6 +48,7 @@ class GroupCommit:
         self._calls: deque[_Called] = deque()
         self._wake = threading.Event()
         self._closing = False
+        self._held = True
         self._committed_at = time.monotonic()
         self._settled = asyncio.Event()
         self._thread = threading.Thread(target=self._serve, name="ledger", daemon=True)
@@ -55,8 +56,8 @@ class GroupCommit:
 
     @property
     def leased(self) -> bool:
-        """Whether the lease that the last commit left lasts: not after this process was stopped for a while, say."""
-        return time.monotonic() - self._committed_at < LEASED_FOR_HEARTBEATS * self._heartbeat_seconds
+        """Whether the chunk was ours at the last commit and still is: not after this process slept for a while, say."""
+        return self._held and time.monotonic() - self._committed_at < LEASED_FOR_HEARTBEATS * self._heartbeat_seconds
 
     async def intend(self, intent: Intent) -> Answer:
         future: asyncio.Future[Answer] = self._loop.create_future()
@@ -118,16 +119,16 @@ class GroupCommit:
     def _commit(self, asked: list[_Asked], stored: list[_Stored], withdrawn: list[Intent]) -> None:
         began_at = time.monotonic()
         try:
-            answers = self._ledger.commit(
+            committed = self._ledger.commit(
                 [intent for intent, _ in asked], [settlement for settlement, _ in stored], withdrawn
             )
-            self._committed_at = began_at
+            self._held, self._committed_at = committed.leased, began_at
         except BaseException as error:
             waiting: list[asyncio.Future[Any]] = [*(future for _, future in asked), *(future for _, future in stored)]
             self._loop.call_soon_threadsafe(_fail, waiting, error)
             raise
         if asked or stored or withdrawn:
-            self._loop.call_soon_threadsafe(self._tell, asked, answers, stored, bool(withdrawn))
+            self._loop.call_soon_threadsafe(self._tell, asked, committed.answers, stored, bool(withdrawn))
 
     def _tell(self, asked: list[_Asked], answers: Sequence[Answer], stored: list[_Stored], withdrawn: bool) -> None:
         self.unsettled -= len(stored)

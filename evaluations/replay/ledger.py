@@ -1,5 +1,5 @@
 """What a call is to the record: meant, sent, ended. Public surface: ``Work``, ``Intent``, ``Settlement``, ``Answer``,
-``Ledger``.
+``Committed``, ``Ledger``.
 """
 
 from __future__ import annotations
@@ -54,13 +54,21 @@ class Answer(Enum):
     STOPPED = auto()  # the run was cancelled or has ended
 
 
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """What a commit brought."""
+
+    answers: Sequence[Answer]  # one an intent, in order
+    leased: bool  # False: somebody else may have the chunk, and send again what was granted and is not sent yet
+
+
 class Ledger(Protocol):
     """Where intents and results are kept. Called from one thread, never concurrently; may block and retry."""
 
     def commit(
         self, intents: Sequence[Intent], settlements: Sequence[Settlement], withdrawn: Sequence[Intent]
-    ) -> Sequence[Answer]:
-        """Store all in one transaction and renew the lease; one answer an intent, in order.
+    ) -> Committed:
+        """Store all in one transaction and renew the lease.
 
         ``withdrawn`` are intents of earlier commits that were never sent.
         """

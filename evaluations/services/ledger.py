@@ -24,7 +24,7 @@ from evaluations.models import Attempt, Completion, DataAgreement, Endpoint, Rep
 from evaluations.pricing import PriceRow, cost_of_call, price_of, reservation
 from evaluations.providers.base import CompletionResult
 from evaluations.providers.requests import limit_to_send
-from evaluations.replay.ledger import Answer, Intent, Settlement
+from evaluations.replay.ledger import Answer, Committed, Intent, Settlement
 from evaluations.selectors.consent import Consent, consent_of
 from evaluations.services.answers import FinalAnswer, storable, write_completions
 from evaluations.services.budget import Bill, book, may_fit_later, unreserve
@@ -80,7 +80,7 @@ class DatabaseLedger:
 
     def commit(
         self, intents: Sequence[Intent], settlements: Sequence[Settlement], withdrawn: Sequence[Intent]
-    ) -> Sequence[Answer]:
+    ) -> Committed:
         interrupted = False
         now = self.clock()
         # Worked out before the transaction: on SQLite every other writer waits for its end.
@@ -92,7 +92,7 @@ class DatabaseLedger:
                 if interrupted:
                     ended, withdrawn = self._not_yet_committed(intents, ended, withdrawn)
                 with transaction.atomic():
-                    answers = self._commit(intents, needs, ended, withdrawn, opened, now=now)
+                    committed = self._commit(intents, needs, ended, withdrawn, opened, now=now)
             except (OperationalError, InterfaceError, InternalError):
                 if delay is None:
                     raise
@@ -104,7 +104,7 @@ class DatabaseLedger:
         for intent in (*(settlement.intent for settlement in settlements), *withdrawn):
             self._open.pop(_key(intent), None)
         self._open |= opened
-        return answers
+        return committed
 
     def _not_yet_committed(
         self, intents: Sequence[Intent], ended: Sequence[_Ended], withdrawn: Sequence[Intent]
@@ -131,7 +131,7 @@ class DatabaseLedger:
         opened: dict[tuple[int, int], _OpenCall],
         *,
         now: datetime,
-    ) -> Sequence[Answer]:
+    ) -> Committed:
         held = hold(self.claim, gate_id=self._gate_id, now=self.clock())
         if held.ours and held.to_renew:
             renew(self.claim, now=self.clock())
@@ -152,14 +152,14 @@ class DatabaseLedger:
         if bills or done or wanted:
             granted = book(run=self.claim.run, team=self._team, at=now, bills=bills, done=done, needs=wanted)
         if refused is not None:
-            return [refused] * len(intents)
+            return Committed([refused] * len(intents), held.ours)
         opened |= {_key(intent): _OpenCall(now, need) for intent, need in fresh[:granted]}
         self._insert(fresh[:granted], now=now)
         known = sent | opened.keys()
         short = Answer.BUDGET
         if granted < len(fresh) and may_fit_later(run=self.claim.run, team=self._team, amount=wanted[granted], at=now):
             short = Answer.LATER
-        return [Answer.GO if _key(intent) in known else short for intent in intents]
+        return Committed([Answer.GO if _key(intent) in known else short for intent in intents], held.ours)
 
     def _refusal(self, held: Held, *, now: datetime) -> Answer | None:
         """Why nothing more may be sent; None where calls go on."""

@@ -124,8 +124,7 @@ def test_a_worker_that_sleeps_past_its_lease_changes_nothing_that_is_done(
     assert run.status is RunStatus.FINISHED
     bill = simulated.bill()
     assert bill["distinct"] == run.total == 2 * SAMPLES
-    # P4 promises half of this. About 28 a sleep are seen, with 16 in flight; why is not found yet.
-    most_lost = 2 * PAUSES * IN_FLIGHT
+    most_lost = PAUSES * IN_FLIGHT
     assert 0 < bill["requests"] - bill["distinct"] <= most_lost
     assert_the_ledger_is_the_bill(run, simulated, most_lost=most_lost)
 

@@ -14,7 +14,7 @@ import pytest
 from evaluations.enums import Outcome
 from evaluations.providers.base import CompletionRequest, CompletionResult, EndpointConfig
 from evaluations.replay.engine import ChunkEnd, RetryRule, run_chunk
-from evaluations.replay.ledger import Answer, Intent, Settlement, Work
+from evaluations.replay.ledger import Answer, Committed, Intent, Settlement, Work
 from evaluations.replay.meter import Grant, Report
 from evaluations.replay.pacing import Pace
 
@@ -26,6 +26,7 @@ class MemoryLedger:
     """Keeps what it is told; ``say`` decides the answer to each intent."""
 
     say: Callable[[int], Answer] = lambda calls: Answer.GO
+    leased: Callable[[], bool] = lambda: True
     intents: list[Intent] = field(default_factory=list)
     settlements: list[Settlement] = field(default_factory=list)
     commits: int = 0
@@ -33,7 +34,7 @@ class MemoryLedger:
 
     def commit(
         self, intents: Sequence[Intent], settlements: Sequence[Settlement], withdrawn: Sequence[Intent]
-    ) -> Sequence[Answer]:
+    ) -> Committed:
         self.commits += 1
         self.intents = [intent for intent in self.intents if intent not in withdrawn]
         self.threads.add(threading.get_ident())
@@ -43,7 +44,7 @@ class MemoryLedger:
             if answers[-1] is Answer.GO:
                 self.intents.append(intent)
         self.settlements += settlements
-        return answers
+        return Committed(answers, self.leased())
 
 
 @dataclass
@@ -244,6 +245,18 @@ def test_when_the_ledger_says_stop_calls_in_flight_are_settled_and_the_others_wi
     assert len(sent) <= 10
     assert {s.intent.work.sample_id for s in ledger.settlements} == sent
     assert {intent.work.sample_id for intent in ledger.intents} == sent
+
+
+def test_what_was_granted_before_the_lease_was_lost_is_not_sent_after_it() -> None:
+    """A commit of results alone may find it out, as after a sleep: others have sent the granted calls since."""
+    vendor = Vendor(seconds=0.02)
+    # Sixteen are granted at once, eight are sent; before any of them is settled, somebody else takes the chunk.
+    ledger = MemoryLedger(
+        say=lambda calls: Answer.GO if calls < 16 else Answer.LEASE_LOST, leased=lambda: ledger.settlements == []
+    )
+    assert replay(100, vendor, ledger) is ChunkEnd.LEASE_LOST
+    assert sum(vendor.calls.values()) == 8
+    assert len(ledger.intents) == len(ledger.settlements) == 8
 
 
 def test_an_intent_that_meets_a_wait_is_withdrawn_and_asked_again_afterwards() -> None:
