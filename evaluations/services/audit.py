@@ -1,14 +1,14 @@
-"""The audit chain. Public surface: ``Actor``, ``record``, ``record_all`` with ``Link``, ``verify``,
-``register_actions``."""
+"""The audit chain. Public surface: ``Actor``, ``record``, ``record_all`` with ``Link``, ``check_chain`` with ``Chain``
+and ``Break``, ``verify``, ``register_actions``."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from django.db import transaction
 from django.db.models import F
@@ -20,7 +20,17 @@ from evaluations.models import AuditEvent, AuditHead, Team
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
-__all__ = ["Actor", "Link", "record", "record_all", "register_actions", "verify"]
+__all__ = [
+    "Actor",
+    "Break",
+    "Chain",
+    "Link",
+    "check_chain",
+    "record",
+    "record_all",
+    "register_actions",
+    "verify",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,16 +145,103 @@ def link_hash(event: AuditEvent) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+@dataclass(frozen=True, slots=True)
+class Break:
+    """One place where the chain does not hold."""
+
+    kind: Literal["changed", "inserted", "missing", "unlinked", "head"]
+    sequence: int  # of the event; of the first of several that are missing
+    words: str
+
+    def to_document(self) -> dict[str, Any]:
+        return {"kind": self.kind, "sequence": self.sequence, "words": self.words}
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """What was found of the whole chain. Its last link, noted elsewhere, proves later that nothing was rewritten."""
+
+    events: int
+    sequence: int  # of the last event; 0: there is none
+    hash: str  # of the last event
+    breaks: tuple[Break, ...]  # in order; the first hundred
+
+    @property
+    def holds(self) -> bool:
+        return not self.breaks
+
+    def to_document(self) -> dict[str, Any]:
+        return {
+            "ok": self.holds,
+            "events": self.events,
+            "sequence": self.sequence,
+            "hash": self.hash,
+            "breaks": [broken.to_document() for broken in self.breaks],
+        }
+
+
+def check_chain(*, noted: tuple[int, str] | None = None) -> Chain:
+    """Read every link, however many there are; events that are recorded meanwhile are read as well.
+
+    ``noted`` is sequence and hash of a link as an earlier check said them: who can write to the database can also
+    hash a whole chain anew, and only a link that was noted elsewhere shows that.
+    """
+    breaks: list[Break] = []
+    previous = AuditEvent(sequence=0, hash="0" * 64)
+    events, head = 0, AuditHead(sequence=-1)
+    while True:
+        before = head.sequence
+        for event in AuditEvent.objects.filter(**_after(previous)).order_by("sequence").iterator(chunk_size=2000):
+            events += 1
+            breaks += _breaks(previous, event)
+            if noted is not None and event.sequence == noted[0] and event.hash != noted[1]:
+                breaks.append(Break("changed", event.sequence, f"audit event {event.sequence} is not the one noted"))
+            del breaks[_BREAKS_AT_MOST:]
+            if event.sequence > 0:
+                previous = event
+        head = AuditHead.objects.filter(pk=1).first() or AuditHead()
+        if head.sequence in (before, previous.sequence) or head.sequence < previous.sequence:
+            break  # else events were recorded while these were read
+    if (end := _end_of(previous, head)) is not None:
+        breaks.append(end)
+    if noted is not None and noted[0] > previous.sequence and (end is None or end.kind != "missing"):
+        breaks.append(Break("missing", noted[0], f"audit event {noted[0]}, which was noted, is missing"))
+    return Chain(events, previous.sequence, previous.hash, tuple(breaks))
+
+
+_BREAKS_AT_MOST = 100
+
+
+def _after(previous: AuditEvent) -> dict[str, int]:
+    return {"sequence__gt": previous.sequence} if previous.pk else {}
+
+
+def _breaks(previous: AuditEvent, event: AuditEvent) -> Iterator[Break]:
+    """What is wrong with ``event``, which was found after ``previous``."""
+    number, expected = event.sequence, previous.sequence + 1
+    if number < 1:
+        yield Break("inserted", number, f"audit event {number} was inserted: the chain begins at 1")
+        return
+    if number > expected:
+        gone = f"event {expected} is" if number == expected + 1 else f"events {expected} to {number - 1} are"
+        yield Break("missing", expected, f"audit {gone} missing")
+    if event.hash != link_hash(event):
+        yield Break("changed", number, f"audit event {number} was changed")
+    elif number == expected and event.previous_hash != previous.hash:
+        yield Break("unlinked", number, f"audit event {number} does not follow from the one before it")
+
+
+def _end_of(last: AuditEvent, head: AuditHead) -> Break | None:
+    if head.sequence > last.sequence:
+        return Break("missing", last.sequence + 1, f"the chain ends at {last.sequence}, its head says {head.sequence}")
+    if head.sequence < last.sequence:
+        first = head.sequence + 1
+        return Break("inserted", first, f"audit events from {first} on were inserted: the head says {head.sequence}")
+    if head.hash != last.hash:
+        return Break("head", last.sequence, f"the head does not say the hash of audit event {last.sequence}")
+    return None
+
+
 def verify() -> str | None:
     """None if every link holds; else one sentence naming the first that does not."""
-    previous, expected = "0" * 64, 1
-    for event in AuditEvent.objects.order_by("sequence").iterator(chunk_size=2000):
-        if event.sequence != expected:
-            return f"audit event {expected} is missing"
-        if event.previous_hash != previous or event.hash != link_hash(event):
-            return f"audit event {event.sequence} was changed"
-        previous, expected = event.hash, expected + 1
-    head = AuditHead.objects.get(pk=1)
-    if (head.sequence, head.hash) != (expected - 1, previous):
-        return f"the chain ends at {expected - 1}, its head says {head.sequence}"
-    return None
+    return next((broken.words for broken in check_chain().breaks), None)
