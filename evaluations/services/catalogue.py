@@ -28,6 +28,7 @@ from evaluations.services.errors import Refused
 from evaluations.services.plans import freeze_plan
 from evaluations.services.saving import Maybe, Saved, save_row
 from evaluations.services.teams import check_currency
+from evaluations.signals import price_saved
 
 _HOURS = re.compile(r"([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d")
 _PORTS = {"http": 80, "https": 443}
@@ -230,6 +231,8 @@ def save_price(
         values={**amounts, "source": source},
     )
     _audit(saved, by=by, at=at)
+    if saved.created is not None:
+        price_saved.send(sender=Price, price=saved.row, created=saved.created, at=at)
     return saved.row, saved.created
 
 

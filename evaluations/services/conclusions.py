@@ -19,7 +19,7 @@ from evaluations.services import audit
 from evaluations.services.bulk import recount
 from evaluations.services.run_audit import audit_run
 from evaluations.services.scoring import score_run
-from evaluations.signals import replay_run_finished
+from evaluations.signals import replay_run_concluded, replay_run_finished
 
 # Answers of one run: with so many a plan made for empty tables takes minutes.
 MANY = 10_000
@@ -55,6 +55,7 @@ def conclude_run(*, run: ReplayRun, at: datetime, scored: bool = False) -> bool:
         for arm_id, kept in figures.items():
             RunArm.objects.filter(pk=arm_id).update(figures=kept)
         _keep(run, read, after_the_look=look is not None, at=at)
+        replay_run_concluded.send(sender=ReplayRun, run=run, at=at)
         transaction.on_commit(lambda: replay_run_finished.send(sender=ReplayRun, run=run))
     return True
 
