@@ -2,6 +2,8 @@
 
 from django.apps import AppConfig
 
+PURGE_SECONDS = 3600
+
 
 class EvaluationsConfig(AppConfig):
     name = "evaluations"
@@ -16,3 +18,4 @@ class EvaluationsConfig(AppConfig):
         from evaluations.services import probes, teams  # noqa: F401
 
         tick("evaluations.tasks.sweep", name="pilots-sweep")
+        tick("evaluations.tasks.tick_purge", name="pilots-purge", seconds=PURGE_SECONDS)

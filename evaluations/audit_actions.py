@@ -37,5 +37,6 @@ register_actions(
         "replay_run.unpaused": "let the vendors be called again for",
         "replay_run.ended": "saw the end of",
         "sample.not_permitted": "refused to send samples of",
+        "sample.purged": "purged prompts and answers of samples of",
     }
 )

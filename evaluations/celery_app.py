@@ -36,13 +36,14 @@ class Every(schedule):
         return super().is_due(last_run_at)
 
 
-def tick(task: str, *, name: str) -> None:
-    """Have the scheduler call ``task`` every few seconds. A host's app gains the entry and is otherwise left as it is.
+def tick(task: str, *, name: str, seconds: float | None = None) -> None:
+    """Have the scheduler call ``task`` every few ``seconds`` (default: as often as it sweeps).
 
-    That is all that is asked of the scheduler: what is due when is known to the database.
+    A host's app gains the entry and is otherwise left as it is. That is all that is asked of the scheduler: what is due
+    when is known to the database.
     """
     app = ensure_app()
-    every = Every(float(setting("SWEEP_SECONDS")), app=app)
+    every = Every(float(seconds or setting("SWEEP_SECONDS")), app=app)
     app.add_periodic_task(every, signature(task, app=app), name=name, queue="default")
 
 

@@ -36,6 +36,9 @@ DEFAULTS: dict[str, Any] = {
     "DRAIN_SECONDS": 15,
     # Output limit, in tokens, of a call where neither request nor endpoint names one: sent, and reserved.
     "DEFAULT_OUTPUT_LIMIT": 4096,
+    # Days that prompts and answers are kept after their capture, where the team's data agreement names none. 0: until
+    # somebody purges them.
+    "CONTENT_DAYS": 0,
 }
 
 

@@ -99,6 +99,24 @@ def sweep() -> None:
     beat(Beat.SWEEP, at=now)
 
 
+@task
+def purge() -> None:
+    """Remove prompts and answers that were kept their time; what is left when the worker is to stop goes next time."""
+    from evaluations.services.audit import Actor
+    from evaluations.services.purging import purge_contents
+
+    purge_contents(by=Actor.task("purge"), at=timezone.now(), stopping=stopping)
+
+
+@task
+def tick_purge() -> None:
+    """Hourly, where contents are kept for a time: have those removed whose time is over, beside what is short."""
+    from evaluations.selectors.purging import periods
+
+    if any(periods()):
+        send_hints(purge, (), queue="export")
+
+
 @beat_init.connect
 def _sweep_at_once(**kwargs: object) -> None:
     """The scheduler's own first tick is an interval away; what was left lying when all was stopped goes on now."""

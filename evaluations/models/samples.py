@@ -19,6 +19,7 @@ class Sample(models.Model):
     segments = models.JSONField(default=dict)
     replayable = models.BooleanField(default=True)  # False: the log held no prompt
     captured_at = models.DateTimeField(auto_now_add=True)
+    purged_at = models.DateTimeField(null=True, blank=True)  # when its contents were removed; None: they are kept
 
     class Meta:
         constraints = [

@@ -61,6 +61,8 @@ class DataAgreement(models.Model):
     purposes = models.JSONField()  # evaluation, judging
     agreed_at = models.DateTimeField()
     expires_on = models.DateField(null=True, blank=True)  # last day in force; None: until revoked
+    # Days that prompts and answers are kept after capture, also once the agreement has ended; None: the site's period.
+    keep_content_days = models.PositiveIntegerField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)  # revoked or replaced at
 
     class Meta:

@@ -31,6 +31,7 @@ class AnswerContent:
     message: Any
     details: Mapping[str, str]  # scorer key -> what was compared
     error: str  # vendors repeat the request in their errors
+    purged: bool  # all of it was removed
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +162,7 @@ def _content(row: Completion, details: Mapping[str, str]) -> AnswerContent:
         message=None if given is None else given.message,
         details=details,
         error=row.error,
+        purged=row.sample.purged_at is not None,
     )
 
 

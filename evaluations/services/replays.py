@@ -50,11 +50,13 @@ from evaluations.selectors.consent import called_arms, refusals
 from evaluations.selectors.estimates import Estimate, estimate_replay
 from evaluations.selectors.evidence import ENDED
 from evaluations.selectors.prices import prices_for
+from evaluations.selectors.purging import purged_of
 from evaluations.selectors.unreplayed import unreplayed
 from evaluations.services import audit
 from evaluations.services.conclusions import conclude_run
 from evaluations.services.errors import Conflict, Refused
 from evaluations.services.pacing import lift_pauses
+from evaluations.services.purging import lock_contents
 from evaluations.services.run_audit import audit_run
 from evaluations.services.sample_sets import freeze_part
 from evaluations.services.scoring import score_run
@@ -78,8 +80,9 @@ def create_run(
 
     ``sample_set`` defaults to the workload's newest; ``take`` replays that many of it which this plan has not replayed.
     ``budget`` (the plan's currency) defaults to the plan's. Nothing left to take: a finished run without a call, reason
-    ``no_new_samples``. Raises ``Refused`` for an unfrozen plan, no samples, an arm whose spending nothing limits, a
-    budget in another currency than the team's monthly cap, or a data agreement that permits no call at all.
+    ``no_new_samples``. Raises ``Refused`` for an unfrozen plan, no samples, purged ones where nothing is taken, an arm
+    whose spending nothing limits, a budget in another currency than the team's monthly cap, or a data agreement that
+    permits no call at all.
     """
     version = plan.versions.order_by("-number").first()
     if version is None:
@@ -99,8 +102,13 @@ def create_run(
             field="budget.currency",
         )
     sample_set = newest_set(plan, sample_set)
+    lock_contents(plan.workload_id)
     if take is not None:
         sample_set = _taken(plan, sample_set, take, by=by, at=at)
+    elif purged := purged_of(sample_set):
+        left = sample_set.size - purged
+        told = f"take {left:,} replays the others" if left else "none is left"
+        raise Refused(f"{purged:,} of the {sample_set.size:,} samples of the set were purged: {told}", field="take")
     arms = _arms(plan, at=at)
     size = 0 if sample_set is None else sample_set.size
     refused = refusals(plan, at=at)
@@ -253,10 +261,10 @@ def resume_run(*, run: ReplayRun, by: audit.Actor, at: datetime, budget: Decimal
     """Go on with a run that was cancelled, failed, or stopped by its budget.
 
     ``budget`` raises the cap first; without it a plan's budget that was raised meanwhile does. A run that the team's
-    month stopped goes on when that has room, one that came to its ``max_calls`` when the plan's allow more. Answers
-    that exist are not paid for again. Vendors that are left alone are called again at once. A run that goes on already
-    (its command was interrupted, say) is otherwise left as it is. Raises ``Conflict`` for a run that is finished,
-    ``Refused`` for a cap that the run has already reached.
+    month stopped goes on when that has room, one that came to its ``max_calls`` when the plan's allow more, one whose
+    samples were purged never. Answers that exist are not paid for again. Vendors that are left alone are called again
+    at once. A run that goes on already (its command was interrupted, say) is otherwise left as it is. Raises
+    ``Conflict`` for a run that is finished, ``Refused`` for a cap that the run has already reached.
     """
     plan = run.plan_version.plan
     if budget is None and run.status in (RunStatus.PENDING, RunStatus.RUNNING):
@@ -264,6 +272,9 @@ def resume_run(*, run: ReplayRun, by: audit.Actor, at: datetime, budget: Decimal
         return
     if budget is None and run.status is RunStatus.STOPPED_BY_BUDGET and plan.budget_currency == run.currency:
         budget = plan.budget_amount if (plan.budget_amount or 0) > run.budget_amount else None
+    lock_contents(plan.workload_id)
+    if run.sample_set is not None and (purged := purged_of(run.sample_set)):
+        raise Refused(f"{purged:,} of its {run.sample_set.size:,} samples were purged: start another", field="run")
     changes: dict[str, Any] = {}
     if budget is not None:
         if budget <= run.spent_amount + run.reserved_amount:

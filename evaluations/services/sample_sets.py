@@ -54,7 +54,8 @@ def freeze_set(
     def lines() -> Iterator[str]:
         nonlocal found
         for first in range(0, len(sample_ids), _LOOKUP):
-            rows = Sample.objects.filter(pk__in=sample_ids[first : first + _LOOKUP], workload=workload, replayable=True)
+            chosen = Sample.objects.filter(pk__in=sample_ids[first : first + _LOOKUP], workload=workload)
+            rows = chosen.filter(replayable=True, purged_at__isnull=True)
             for external_id, digest in rows.values_list("external_id", "digest"):
                 found += 1
                 yield _line(external_id, digest)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractUser
 
 CURRENCY = re.compile(r"[A-Z]{3}")
+DAYS_AT_MOST = 36_500
 
 audit.register_actions({"membership.changed": "set the role of a member of", "user.created": "added user"})
 
@@ -115,21 +116,27 @@ def agree_data(
     regions: Sequence[str],
     purposes: Sequence[Purpose],
     expires_on: date | None,
+    keep_content_days: int | None = None,
     by: audit.Actor,
     at: datetime,
 ) -> tuple[DataAgreement, bool | None]:
     """Put an agreement in force; the former one ends now. The same content again changes nothing.
 
     ``vendors`` are slugs, ``regions`` names as on endpoints ("*": any, also unknown), ``expires_on`` is the last day
-    in force. Raises ``Refused`` for an unknown vendor or purpose, ``Conflict`` when somebody else was faster.
+    in force, ``keep_content_days`` how long prompts and answers are kept after capture (None: as long as the site's).
+    Raises ``Refused`` for an unknown vendor or purpose and for less than a day, ``Conflict`` when somebody else was
+    faster.
     """
     agreed = {
         "vendors": list(dict.fromkeys(vendors)),
         "regions": list(dict.fromkeys(regions)),
         "purposes": list(dict.fromkeys(str(purpose) for purpose in purposes)),
         "expires_on": expires_on,
+        "keep_content_days": keep_content_days,
     }
     _check_agreement(vendors, regions, purposes)
+    if keep_content_days is not None and not 1 <= keep_content_days <= DAYS_AT_MOST:
+        raise Refused(f"must be between 1 and {DAYS_AT_MOST:,} days", field="keep_content_days")
     former = DataAgreement.objects.filter(team=team, ended_at__isnull=True).first()
     if former is not None:
         if all(_same(getattr(former, name), value) for name, value in agreed.items()):

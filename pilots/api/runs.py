@@ -224,6 +224,7 @@ class TokensDocument:
 class ContentDocument:
     """What was asked and answered; None where there was none, or it was purged."""
 
+    purged_at: Instant | None  # when all of it was removed; None: it was not
     request: Any
     reference: Any
     text: str | None
@@ -293,6 +294,7 @@ def _completions(rows: Sequence[Completion], *, content: bool) -> Iterator[Compl
 def _content(row: Completion) -> ContentDocument:
     asked, answered = getattr(row.sample, "content", None), getattr(row, "content", None)
     return ContentDocument(
+        purged_at=row.sample.purged_at,
         request=None if asked is None else asked.request,
         reference=None if asked is None else asked.reference,
         text=None if answered is None else answered.text,

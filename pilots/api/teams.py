@@ -45,6 +45,7 @@ class AgreementDocument:
     purposes: tuple[str, ...]
     agreed_at: Instant
     expires_on: date | None  # last day in force
+    keep_content_days: int | None  # prompts and answers, after capture; None: as long as the site keeps them
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,14 @@ def _teams(rows: Sequence[Team]) -> Iterator[TeamDocument]:
 
 
 def _agreement(row: DataAgreement) -> AgreementDocument:
-    return AgreementDocument(tuple(row.vendors), tuple(row.regions), tuple(row.purposes), row.agreed_at, row.expires_on)
+    return AgreementDocument(
+        tuple(row.vendors),
+        tuple(row.regions),
+        tuple(row.purposes),
+        row.agreed_at,
+        row.expires_on,
+        row.keep_content_days,
+    )
 
 
 def _members(rows: Sequence[Membership]) -> Iterator[MemberDocument]:

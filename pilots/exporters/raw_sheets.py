@@ -10,6 +10,7 @@ from evaluations.selectors.raw_rows import AnswerContent, RawAnswer, answers_of,
 from pilots.exporters.base import Column, Kind, Sheet
 from pilots.transcript import plain, turns
 
+PURGED = "content purged"
 _PLACES = 6  # of money: single calls cost fractions of a cent
 
 
@@ -110,6 +111,9 @@ def _answer(row: RawAnswer, scorers: Sequence[str], nameless: bool) -> list[Any]
 
 
 def _content(content: AnswerContent) -> Iterator[str | None]:
+    if content.purged:
+        yield from (PURGED, None, PURGED, None, None)
+        return
     spoken = [turn.text if turn.role == "request" else f"{turn.role}: {turn.text}" for turn in turns(content.request)]
     yield "\n\n".join(spoken) or None
     yield None if content.reference is None else plain(content.reference)

@@ -95,6 +95,7 @@ class AgreementEntry(Entry):
     regions: list[str]
     purposes: list[Purpose]
     expires_on: date | None = None
+    keep_content_days: int | None = None
 
 
 class TeamEntry(Entry):

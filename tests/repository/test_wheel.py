@@ -31,6 +31,7 @@ WORK = {
     "pilots.tasks.tick_schedules",
     "pilots.tasks.write_export_file",
 }
+SCHEDULE = ["pilots-exports", "pilots-purge", "pilots-schedules", "pilots-sweep"]
 
 
 @dataclass(frozen=True)
@@ -165,16 +166,16 @@ def test_the_api_answers_under_the_prefix(proofs: dict[str, Proof]) -> None:
 
 def test_without_a_celery_app_of_its_own_a_host_gets_ours_and_a_broker_of_files(proofs: dict[str, Proof]) -> None:
     seen = proofs["bare"].seen
-    assert (seen["celery"], seen["schedule"]) == ("evaluations", ["pilots-exports", "pilots-schedules", "pilots-sweep"])
+    assert (seen["celery"], seen["schedule"]) == (
+        "evaluations",
+        ["pilots-exports", "pilots-purge", "pilots-schedules", "pilots-sweep"],
+    )
     assert seen["queued"] == ["export", "replay"]
 
 
 def test_with_a_celery_app_of_its_own_a_host_keeps_it_as_it_was(proofs: dict[str, Proof]) -> None:
     seen = proofs["with celery"].seen
-    assert (seen["celery"], seen["schedule"]) == (
-        "hostcelery",
-        ["nightly", "pilots-exports", "pilots-schedules", "pilots-sweep"],
-    )
+    assert (seen["celery"], seen["schedule"]) == ("hostcelery", ["nightly", *SCHEDULE])
     assert seen["queued"] == ["export", "replay"]
     assert {name for name, late in seen["late"].items() if not late} == {"hostcelery.of_the_host"}
 
