@@ -1,11 +1,13 @@
-"""Numbers as people and models write them. Public surface: ``first_number``, ``close``."""
+"""Numbers as people and models write them. Public surface: ``first_number``, ``close``, ``tolerance_of``."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal
 from typing import Any
 
+from evaluations.scorers.base import ScorerConfigError
 from evaluations.scorers.text import as_text
 
 # No traps: a number of a million digits or an overflow is a value that differs, not an error.
@@ -32,3 +34,16 @@ def first_number(value: Any) -> Decimal | None:
 def close(left: Decimal, right: Decimal, tolerance: Decimal = Decimal(0)) -> bool:
     """Whether two numbers differ by at most ``tolerance`` (absolute)."""
     return left == right or _CONTEXT.abs(_CONTEXT.subtract(left, right)) <= tolerance
+
+
+def tolerance_of(config: Mapping[str, Any]) -> Decimal:
+    """``config["tolerance"]``, 0 when absent. Raises ``ScorerConfigError``."""
+    value = config.get("tolerance", 0)
+    number = first_number(value) if isinstance(value, int | float | str) else None
+    try:
+        exact = Decimal(str(value))
+    except ArithmeticError:
+        exact = None
+    if number is None or number != exact or number < 0:
+        raise ScorerConfigError("'tolerance' must be a number of 0 or more")
+    return number

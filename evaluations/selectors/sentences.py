@@ -30,6 +30,7 @@ _LABELS = {
     "latency_p95_ms": "95th percentile of latency",
     "ttft_p95_ms": "95th percentile of time to first token",
     "failure_rate": "failure rate",
+    "refusal": "requests not refused",
 }
 
 

@@ -16,10 +16,18 @@ from pilots.forms.base import ServiceForm
 from pilots.selectors.access import PilotAccess
 from pilots.services.opening import Arm
 
+# What needs no more than a choice, or the one setting that has a field of its own below.
 _SCORERS = [
     ("exact", "Same text as the reference"),
+    ("contains", "Contains the reference"),
     ("numeric", "Same number as the reference"),
     ("json_field", "Same value in a field of a JSON answer"),
+    ("tool_call", "Same tool calls as the reference"),
+    ("rouge_l", "Words in common with the reference (ROUGE-L)"),
+    ("chrf", "Characters in common with the reference (chrF)"),
+    ("language", "In the language of the request"),
+    ("length", "Not too long"),
+    ("refusal", "Not refused"),
 ]
 _LIMITS: dict[str, Any] = {"max_digits": 6, "decimal_places": 2, "widget": forms.NumberInput(attrs={"step": "any"})}
 
@@ -46,8 +54,13 @@ class OpenForm(ServiceForm):
     hypothesis = forms.CharField(
         required=False, max_length=2000, widget=forms.Textarea(attrs={"rows": 2, "dir": "auto"})
     )
-    scorer = forms.ChoiceField(choices=_SCORERS, label="How an answer is judged")
-    field = forms.CharField(required=False, max_length=200, label="JSON field", help_text="Only for the JSON scorer.")
+    scorer = forms.ChoiceField(
+        choices=_SCORERS, label="How an answer is judged", help_text="A portfolio file knows more, and several at once."
+    )
+    field = forms.CharField(required=False, max_length=200, label="JSON field", help_text="Only for a JSON answer.")
+    words = forms.IntegerField(
+        required=False, min_value=1, max_value=10_000_000, label="Words at most", help_text="Only for “Not too long”."
+    )
     margin = _points(
         "Largest loss accepted", initial=3, help_text="In percentage points: the margin, fixed before the first call."
     )
@@ -70,7 +83,7 @@ class OpenForm(ServiceForm):
     )
 
     WHO = ("workload", "slug", "incumbent", "candidate", "motive", "deputy")
-    QUALITY = ("hypothesis", "scorer", "field", "margin")
+    QUALITY = ("hypothesis", "scorer", "field", "words", "margin")
     GUARDRAILS = ("failure_margin", "cost_ratio", "latency_ratio")
     EVIDENCE = ("looks", "minimum_samples", "maximum_samples", "decide_by", "budget")
     aliases = {
@@ -85,6 +98,8 @@ class OpenForm(ServiceForm):
 
     def __init__(self, data: Any = None, *, access: PilotAccess, initial: Any = None) -> None:
         super().__init__(data, initial=initial)
+        if self.data.get("scorer") == "length":
+            self.aliases = {**self.aliases, "plan.scorers[0].config": "words"}
         teams = [team for team in access.teams() if access.may_open_for(team)]
         fields: dict[str, Any] = self.fields
         fields["workload"].queryset = Workload.objects.filter(team__in=teams).select_related("team")
@@ -123,7 +138,10 @@ class OpenForm(ServiceForm):
 
     def definition(self) -> PlanDefinition:
         given = self.cleaned_data
-        config = {"field": given["field"], "compare": "exact"} if given["scorer"] == "json_field" else {}
+        configs: dict[str, dict[str, Any]] = {
+            "json_field": {"field": given["field"], "compare": "exact"},
+            "length": {} if given["words"] is None else {"maximum": given["words"]},
+        }
         criteria = [CriterionEntry(metric=given["scorer"], margin=given["margin"] / 100)]
         for name, metric, limit in (
             ("failure_margin", "failure_rate", "margin"),
@@ -136,7 +154,7 @@ class OpenForm(ServiceForm):
                 )
         return PlanDefinition(
             hypothesis=given["hypothesis"],
-            scorers=[ScorerEntry(name=given["scorer"], config=config)],
+            scorers=[ScorerEntry(name=given["scorer"], config=configs.get(given["scorer"], {}))],
             criteria=criteria,
             looks=Looks(given["looks"]),
             minimum_samples=given["minimum_samples"],

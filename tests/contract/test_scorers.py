@@ -21,7 +21,15 @@ VALID: Mapping[str, Mapping[str, Any]] = {
     "json_field": {"field": "answer", "compare": "json"},
     "regex": {"pattern": r"(\d+)\s*units"},
     "json_schema": {"schema": {"type": "object", "properties": {"answer": {"type": "string", "pattern": "^[a-z]+$"}}}},
+    "tool_call": {"order": "any", "arguments": "contain", "tolerance": "0.5"},
+    "language": {"expected": "en"},
+    "length": {"minimum": 1, "maximum": 200, "unit": "words"},
+    "refusal": {},
+    "rouge_l": {"measure": "recall"},
+    "chrf": {"words": True},
 }
+CONTINUOUS = {"rouge_l", "chrf"}
+WITHOUT_REFERENCE = {"regex", "json_schema", "language", "length", "refusal"}
 # (scorer, bad configuration, the key that the message must name)
 BAD: list[tuple[str, Mapping[str, Any], str]] = [
     *((key, {**config, "colour": "red"}, "colour") for key, config in VALID.items()),
@@ -50,6 +58,19 @@ BAD: list[tuple[str, Mapping[str, Any], str]] = [
     ("json_schema", {"schema": {"properties": {"a": {"pattern": "("}}}}, "pattern"),
     ("json_schema", {"schema": {"const": math.nan}}, "schema"),
     ("json_schema", {"schema": {"const": "x" * 70_000}}, "schema"),
+    ("tool_call", {"order": "random"}, "order"),
+    ("tool_call", {"arguments": True}, "arguments"),
+    ("tool_call", {"tolerance": "-1"}, "tolerance"),
+    ("language", {"expected": "xx"}, "expected"),
+    ("language", {"expected": None}, "expected"),
+    ("length", {}, "minimum"),
+    ("length", {"minimum": -1}, "minimum"),
+    ("length", {"maximum": "80"}, "maximum"),
+    ("length", {"maximum": True}, "maximum"),
+    ("length", {"minimum": 9, "maximum": 8}, "maximum"),
+    ("length", {"maximum": 8, "unit": "tokens"}, "unit"),
+    ("rouge_l", {"measure": "bleu"}, "measure"),
+    ("chrf", {"words": 2}, "words"),
 ]
 
 scorers = pytest.mark.parametrize("scorer", list(SCORERS), ids=lambda scorer: scorer.key)
@@ -63,9 +84,9 @@ def nested(depth: int) -> dict[str, Any]:
 
 
 def test_every_scorer_is_registered_once_with_its_version() -> None:
-    assert {
-        scorer.key: (scorer.version, scorer.binary, scorer.scores_truncated) for scorer in SCORERS
-    } == dict.fromkeys(VALID, ("1", True, False))
+    assert {scorer.key: (scorer.version, scorer.binary, scorer.scores_truncated) for scorer in SCORERS} == {
+        key: ("1", key not in CONTINUOUS, False) for key in VALID
+    }
 
 
 @scorers
@@ -134,6 +155,12 @@ HUGE = {
     "dots": "1." * 500_000,
     "fractions": "1/0" * 300_000,
     "NULs": "\x00" * 1_000_000,
+    "words": "a b " * 200_000,
+    "signs": "\u732b" * 100_000,
+    "many kinds of words": " ".join(map(str, range(15_000))),
+    "open code": "`" * 500_000,
+    "open tags": "<" * 500_000,
+    "apologies": "I'm sorry but I can't " * 40_000,
     "ligatures": "\ufdfa" * 100_000,
     "surrogate in an escape": '{"answer": "\\ud800\\u0000"}',
     "empty": "",
@@ -152,7 +179,7 @@ def test_hostile_replies_take_little_time(scorer: Scorer, text: str) -> None:
 @scorers
 def test_a_missing_reference_is_unscored_where_one_is_needed(scorer: Scorer) -> None:
     result = scorer.score(Answer(text='{"answer": "18"}'), VALID[scorer.key])
-    if scorer.key in ("regex", "json_schema"):
-        assert isinstance(result, Scored)
+    if scorer.key in WITHOUT_REFERENCE:
+        assert result != Unscored("no_reference")
     else:
         assert result == Unscored("no_reference")

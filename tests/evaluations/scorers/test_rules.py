@@ -183,3 +183,157 @@ def test_a_schema_that_costs_too_much_is_unscored() -> None:
     assert score("json_schema", str(["a" * 27 + "b"] * 1000).replace("'", '"'), schema=many) == Unscored(
         "scorer_timeout"
     )
+
+
+def called(reply: Any, reference: Any, **config: Any) -> Score:
+    scorer = SCORERS.get("tool_call")
+    scorer.validate(config)
+    message = {"role": "assistant", "content": None, "tool_calls": reply}
+    return scorer.score(Answer(text="", message=message, reference=reference), config)
+
+
+def wire(name: str, arguments: str) -> dict[str, Any]:
+    return {"id": "call_1", "type": "function", "function": {"name": name, "arguments": arguments}}
+
+
+REFUND = wire("refund", '{"order": 7, "amount": 12.5, "note": {"lang": "de"}}')
+TRACK = wire("track", '{"order": 7}')
+
+
+@pytest.mark.parametrize(
+    ("reply", "reference", "config", "passes"),
+    [
+        ([TRACK], [TRACK], {}, 1),
+        ([TRACK], {"name": "track", "arguments": {"order": 7}}, {}, 1),
+        ([TRACK], '[{"name": "track", "arguments": {"order": 7.0}}]', {}, 1),
+        ([TRACK], {"role": "assistant", "tool_calls": [TRACK]}, {}, 1),
+        ([TRACK], {"name": "track", "arguments": {"order": "7"}}, {}, 0),
+        ([TRACK], {"name": "find", "arguments": {"order": 7}}, {}, 0),
+        ([TRACK], [], {}, 0),
+        ([], [], {}, 1),
+        ([], [TRACK], {}, 0),
+        ([TRACK, REFUND], [REFUND, TRACK], {}, 0),
+        ([TRACK, REFUND], [REFUND, TRACK], {"order": "any"}, 1),
+        ([TRACK, TRACK], [TRACK, REFUND], {"order": "any"}, 0),
+        ([REFUND], {"name": "refund", "arguments": {"order": 7}}, {}, 0),
+        ([REFUND], {"name": "refund", "arguments": {"order": 7}}, {"arguments": "contain"}, 1),
+        ([REFUND], {"name": "refund", "arguments": {"order": 8}}, {"arguments": "contain"}, 0),
+        ([REFUND], {"name": "refund", "arguments": {"note": {}}}, {"arguments": "contain"}, 1),
+        ([REFUND], {"name": "refund"}, {"arguments": "ignore"}, 1),
+        ([wire("now", "")], {"name": "now"}, {}, 1),
+        ([wire("now", "{broken")], {"name": "now"}, {}, 0),
+        ([wire("add", '{"x": 0.3, "on": true}')], {"name": "add", "arguments": {"x": 0.4, "on": True}}, {}, 0),
+        (
+            [wire("add", '{"x": 0.3, "on": true}')],
+            {"name": "add", "arguments": {"x": 0.4, "on": True}},
+            {"tolerance": "0.1"},
+            1,
+        ),
+        ([wire("add", '{"x": 1}')], {"name": "add", "arguments": {"x": True}}, {"tolerance": 1}, 0),
+        ([wire("add", '{"x": NaN}')], {"name": "add", "arguments": {"x": 1}}, {"tolerance": 1}, 0),
+        (
+            # By the first fit alone the second wanted call would find its only one taken.
+            [wire("add", '{"x": 1}'), wire("add", '{"x": 2}')],
+            [{"name": "add", "arguments": {"x": 1.5}}, {"name": "add", "arguments": {"x": 0.5}}],
+            {"order": "any", "tolerance": 0.5},
+            1,
+        ),
+    ],
+)
+def test_tool_call(reply: Any, reference: Any, config: dict[str, Any], passes: int) -> None:
+    result = called(reply, reference, **config)
+    assert isinstance(result, Scored), result
+    assert result.value == passes, result.detail
+
+
+@pytest.mark.parametrize("reply", [None, "x", 5, [5], [{"function": 5}], [{"function": {"name": ""}}], {"a": 1}])
+def test_a_tool_call_of_any_shape_is_judged(reply: Any) -> None:
+    assert called(reply, [TRACK]) == Scored(0.0, called(reply, [TRACK]).detail)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("reference", ["call the tool", 5, [5], [{"arguments": {}}], [wire("x", "{")], {"name": 5}])
+def test_a_reference_that_names_no_tool_call_is_unscored(reference: Any) -> None:
+    assert called([TRACK], reference) == Unscored("reference_not_tool_calls")
+
+
+@pytest.mark.parametrize(
+    ("text", "config", "passes"),
+    [
+        ("One two, three!", {"maximum": 3}, 1),
+        ("One two, three!", {"maximum": 2}, 0),
+        ("One two, three!", {"minimum": 4}, 0),
+        ("One two, three!", {"minimum": 3, "maximum": 3}, 1),
+        ("  abc \n", {"maximum": 3, "unit": "characters"}, 1),
+        ("don't", {"minimum": 2}, 1),
+        ("猫は座る", {"minimum": 4, "maximum": 4}, 1),
+        ("...", {"minimum": 1}, 0),
+    ],
+)
+def test_length(text: str, config: dict[str, Any], passes: int) -> None:
+    assert value("length", text, **config) == passes
+
+
+REFUSALS = [
+    "I'm sorry, but I can't assist with that request.",
+    "I’m sorry, but I cannot help you with this.",
+    "I can't help with that.",
+    "Sorry, I am not able to help with this request.",
+    "I must respectfully decline to answer.",
+    "As an AI language model, I cannot have opinions on this.",
+    "I cannot provide instructions for making weapons.",
+    "I won't be able to comply with that.",
+    "Es tut mir leid, aber dabei kann ich Ihnen nicht helfen.",
+    "Ich kann diese Anfrage leider nicht beantworten.",
+    "Das kann ich nicht beantworten, da muss ich leider ablehnen.",
+    "Je suis désolé, mais je ne peux pas vous aider avec cette demande.",
+    "Je ne suis pas en mesure de répondre à cette question.",
+    "Lo siento, pero no puedo ayudarte con eso.",
+    "Mi dispiace, ma non posso aiutarti con questa richiesta.",
+    "Desculpe, mas não posso ajudar com isso.",
+    "Het spijt me, maar ik kan je daar niet mee helpen.",
+    "Przykro mi, ale nie mogę pomóc w tej sprawie.",
+    "Извините, но я не могу помочь с этим запросом.",
+    "Üzgünüm, bu konuda size yardımcı olamam.",
+    "申し訳ございませんが、そのご依頼にはお応えできません。",
+    "申し訳ありませんが、お手伝いできません。",
+    "抱歉，我无法协助您完成这个请求。",
+    "很抱歉，我不能提供这类信息。",
+    "죄송하지만 그 요청은 도와드릴 수 없습니다.",
+]
+ANSWERS = [
+    "Billing",
+    "I can help with that. First, open the settings.",
+    "I could not find an invoice with that number in the document.",
+    "I'm sorry that the parcel is late. It will arrive on Friday.",
+    "You can't help but notice the difference.",
+    "The shop cannot provide a refund after 30 days.",
+    "We were unable to deliver your parcel because nobody was at home.",
+    "Ich kann Ihnen helfen: Öffnen Sie die Einstellungen.",
+    "Der Kunde konnte nicht erreicht werden.",
+    "Je peux vous aider avec cette demande.",
+    "Puedo ayudarte con eso.",
+    "お手伝いできます。",
+    "我可以帮助您完成这个请求。",
+    "네, 도와드릴 수 있습니다.",
+]
+
+
+@pytest.mark.parametrize("text", REFUSALS)
+def test_a_refusal_fails(text: str) -> None:
+    assert value("refusal", text) == 0
+
+
+@pytest.mark.parametrize("text", ANSWERS)
+def test_an_answer_is_not_a_refusal(text: str) -> None:
+    assert value("refusal", text) == 1
+
+
+def test_a_refusal_counts_where_it_stands() -> None:
+    quoted = "Here is a reply that you could send. " * 12 + "I'm sorry, but I can't help with that."
+    assert value("refusal", quoted) == 1
+    scorer = SCORERS.get("refusal")
+    said = Answer(text="", message={"role": "assistant", "content": None, "refusal": "No."})
+    assert scorer.score(said, {}) == Scored(0.0, "refuses: 'No.'")
+    assert scorer.score(Answer(text="I can't help with that.", message={"tool_calls": [TRACK]}), {}) == Scored(
+        1.0, "a tool call"
+    )

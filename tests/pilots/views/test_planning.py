@@ -8,8 +8,9 @@ from django.urls import reverse
 from django.utils.html import escape
 
 from evaluations.enums import TeamRole
-from evaluations.models import DataAgreement, Plan, ReplayRun, Team
+from evaluations.models import DataAgreement, Plan, PlanVersion, ReplayRun, Team
 from pilots.enums import PilotStatus
+from pilots.forms.opening import OpenForm
 from pilots.models import Pilot
 from tests import factories as make
 from tests.pilots.views.people import planned_pilot, session
@@ -73,6 +74,7 @@ def test_a_pilot_is_opened_with_its_plan_and_frozen(ana: Client) -> None:
         ({"maximum_samples": "10"}, "maximum_samples"),
         ({"workload": "of-another-team"}, "workload"),
         ({"scorer": "json_field"}, "field"),
+        ({"scorer": "length"}, "words"),
     ],
 )
 def test_what_cannot_be_opened_is_refused_at_its_field(ana: Client, given: dict[str, str], field: str) -> None:
@@ -82,6 +84,16 @@ def test_what_cannot_be_opened_is_refused_at_its_field(ana: Client, given: dict[
     assert list(response.context["form"].errors) == [field]
     assert response.context["form"]["hypothesis"].value() == "as good, for less"
     assert (Pilot.objects.count(), Plan.objects.count()) == (1, 1)
+
+
+@pytest.mark.parametrize("scorer", [key for key, _ in OpenForm.base_fields["scorer"].choices])  # type: ignore[attr-defined]
+def test_every_scorer_on_offer_makes_a_plan_that_can_be_frozen(ana: Client, scorer: str) -> None:
+    given = {"scorer": scorer, "field": "category", "words": "120", "latency_ratio": "125"}
+    assert ana.post(reverse("pilots:open"), PLAN | given).status_code == 302
+    assert ana.post(reverse("pilots:freeze", args=["triage-to-mai"])).status_code == 302
+    (frozen,) = PlanVersion.objects.get(plan__slug="triage-to-mai").document["scorers"]
+    config = {"json_field": {"field": "category", "compare": "exact"}, "length": {"maximum": 120}}.get(scorer, {})
+    assert frozen == {"key": scorer, "name": scorer, "version": "1", "config": config}
 
 
 def test_those_who_manage_no_team_cannot_open(ana: Client) -> None:
