@@ -36,6 +36,12 @@ register_actions(
         "replay_run.paused": "waits, because the vendor's quota or credit is used up, with",
         "replay_run.unpaused": "let the vendors be called again for",
         "replay_run.ended": "saw the end of",
+        "review_batch.created": "asked for reviews in",
+        "review_batch.handed_over": "gave other people the open reviews of",
+        "review_batch.closed": "closed",
+        "review.answered": "answered",
+        "review.taken_back": "took back the answer to",
+        "review.resolved": "resolved the dispute over",
         "sample.not_permitted": "refused to send samples of",
         "sample.purged": "purged prompts and answers of samples of",
     }

@@ -239,6 +239,41 @@ class Decision(Choice):
     KEEP_INCUMBENT = "keep_incumbent", "Not shown in time: keep the incumbent"
 
 
+class ReviewChoice(Choice):
+    """How the samples of a review batch were chosen."""
+
+    RANDOM = "random", "at random"
+    FLIPS = "flips", "answers that changed"
+    DISAGREEMENTS = "disagreements", "scorers disagree"
+
+
+class Side(Choice):
+    """What a reviewer says of two answers, as they stand on the screen."""
+
+    LEFT = "left", "left is better"
+    RIGHT = "right", "right is better"
+    BOTH_GOOD = "both_good", "both are good"
+    BOTH_BAD = "both_bad", "both are bad"
+
+
+class Preferred(Choice):
+    """The same, of the arms: known once it is known what stood where."""
+
+    INCUMBENT = "incumbent", "incumbent is better"
+    CANDIDATE = "candidate", "candidate is better"
+    BOTH_GOOD = "both_good", "both are good"
+    BOTH_BAD = "both_bad", "both are bad"
+
+
+class ReviewState(Choice):
+    """Where one sample of a review batch stands."""
+
+    OPEN = "open", "waits for an answer"
+    SETTLED = "settled", "answered"
+    DISPUTED = "disputed", "the two reviewers disagree"
+    RESOLVED = "resolved", "resolved by a third"
+
+
 class AuditSource(Choice):
     WEB = "web", "web"
     API = "api", "API"

@@ -37,7 +37,12 @@ def _lift_triggers_for_flush() -> Iterator[None]:
     from evaluations.models import AuditHead
     from evaluations.models.append_only import lift
 
-    tables = ("evaluations_auditevent", "pilots_pilotevent", "pilots_eventattachment")
+    tables = (
+        "evaluations_auditevent",
+        "evaluations_reviewanswer",
+        "pilots_pilotevent",
+        "pilots_eventattachment",
+    )
     original = flush.Command.handle
 
     def handle(self: flush.Command, **options: object) -> None:

@@ -6,6 +6,7 @@ from evaluations.models.ops import CallTally, Heartbeat
 from evaluations.models.pacing import EndpointPace, VendorGate
 from evaluations.models.plans import Plan, PlanVersion
 from evaluations.models.replays import Attempt, Chunk, Completion, CompletionContent, ReplayRun, RunArm
+from evaluations.models.reviews import Review, ReviewAnswer, ReviewBatch, ReviewItem, ReviewNote
 from evaluations.models.samples import (
     RecordedContent,
     RecordedResponse,
@@ -39,6 +40,11 @@ __all__ = [
     "RecordedContent",
     "RecordedResponse",
     "ReplayRun",
+    "Review",
+    "ReviewAnswer",
+    "ReviewBatch",
+    "ReviewItem",
+    "ReviewNote",
     "RunArm",
     "Sample",
     "SampleContent",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from django.db.models import QuerySet
 
 from evaluations.enums import TeamRole
-from evaluations.models import Membership, ReplayRun, SampleSet, Team, Workload
+from evaluations.models import Membership, ReplayRun, ReviewBatch, SampleSet, Team, Workload
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -41,6 +41,9 @@ class Access:
 
     def runs(self) -> QuerySet[ReplayRun]:
         return ReplayRun.objects.filter(plan_version__plan__workload__team__in=self.teams())
+
+    def review_batches(self) -> QuerySet[ReviewBatch]:
+        return ReviewBatch.objects.filter(plan_version__plan__workload__team__in=self.teams())
 
     def has_role(self, team: Team, role: TeamRole) -> bool:
         """Whether the person has at least ``role`` in ``team``."""

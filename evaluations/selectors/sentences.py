@@ -1,4 +1,7 @@
-"""One sentence per comparison, for directors. Public surface: ``sentence_for``, ``REASONS``."""
+"""One sentence per comparison, for directors.
+
+Public surface: ``sentence_for``, ``label_of``, ``points``, ``REASONS``.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,8 @@ REASONS: dict[str, str] = {
     "cost_unknown": "the price of a model or the tokens of too many calls are unknown",
     "incumbent_costs_nothing": "the incumbent's cost is zero",
     "no_success": "one of the models solved no task",
+    "no_reviews": "nobody has answered",
+    "reviewed_later": "people judge it after the replay; it stands with the reviews",
     "not_measured": "it was not measured for both models",
 }
 
@@ -31,6 +36,7 @@ _LABELS = {
     "ttft_p95_ms": "95th percentile of time to first token",
     "failure_rate": "failure rate",
     "refusal": "requests not refused",
+    "human_preference": "human preference",
 }
 
 
@@ -53,8 +59,8 @@ def sentence_for(
 
 
 def _difference_sentence(criterion: Criterion, reading: Reading, *, incumbent: str, candidate: str) -> str:
-    points = f"{_points(reading.lower)} to {_points(reading.upper)} points"
-    basis = f"95 % interval {points}, {reading.n:,} samples"
+    limits = f"{points(reading.lower)} to {points(reading.upper)} points"
+    basis = f"95 % interval {limits}, {reading.n:,} samples"
     margin = f"{100 * (criterion.margin or 0):g} points"
     difference = 100 * abs(reading.difference or 0)
     if criterion.lower_is_better:
@@ -76,12 +82,13 @@ def _difference_sentence(criterion: Criterion, reading: Reading, *, incumbent: s
     why = REASONS.get(reading.reason or "", "unknown")
     if reading.lower is None and reading.upper is None:
         return (
-            f"Not yet known: {_points(reading.difference)} points, without an interval ({reading.n:,} samples; {why})."
+            f"Not yet known: {points(reading.difference)} points, without an interval ({reading.n:,} samples; {why})."
         )
-    return f"Not yet known: {points} around a margin of {margin} ({why})."
+    return f"Not yet known: {limits} around a margin of {margin} ({why})."
 
 
-def _points(value: float | None) -> str:
+def points(value: float | None) -> str:
+    """A share as signed percentage points; None: unbounded."""
     return "unbounded" if value is None else _signed(100 * value, 1)
 
 

@@ -1,8 +1,8 @@
 """The end of prompts and answers that were kept their time. Public surface: ``purge_contents``, ``PurgeReport``,
 ``Purged``, ``lock_contents``.
 
-What goes is text: requests, references, answers, what scorers noted of them, errors (vendors repeat the request in
-them). Samples, digests, outcomes, scores, tokens, money and every comparison stay.
+What goes is text: requests, references, answers, what scorers and reviewers noted of them, errors (vendors repeat the
+request in them). Samples, digests, outcomes, scores, tokens, money and every comparison stay.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from evaluations.models import (
     Completion,
     CompletionContent,
     RecordedContent,
+    ReviewNote,
     Sample,
     SampleContent,
     ScoreRow,
@@ -155,6 +156,7 @@ def _step(workload: Workload, period: Period, *, by: audit.Actor, at: datetime) 
         SampleContent.objects.filter(pk__in=part).delete()
         RecordedContent.objects.filter(pk__in=part).delete()
         answers += CompletionContent.objects.filter(completion__sample__in=part).delete()[0]
+        ReviewNote.objects.filter(answer__review__item__sample__in=part).delete()
         Completion.objects.filter(sample__in=part).exclude(error="").update(error="")
         # Of an unscored answer it says why, and nothing of what was answered.
         ScoreRow.objects.filter(completion__sample__in=part, value__isnull=False).exclude(detail="").update(detail="")
