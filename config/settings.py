@@ -44,6 +44,9 @@ DEBUG = env.bool("PILOTS_DEBUG", default=False)
 ALLOWED_HOSTS = env.list("PILOTS_ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 PILOTS_PUBLIC_URL = env.str("PILOTS_PUBLIC_URL", default="http://127.0.0.1:8000").rstrip("/")
 PILOTS_METRICS_TOKEN = env.str("PILOTS_METRICS_TOKEN", default="")
+PILOTS_REDACT_REGION = env.str("PILOTS_REDACT_REGION", default="")
+PILOTS_REDACT_PATTERNS = env.json("PILOTS_REDACT_PATTERNS", default={})
+PILOTS_REDACT_NAMES_FILE = env.str("PILOTS_REDACT_NAMES_FILE", default="")
 CSRF_TRUSTED_ORIGINS = [PILOTS_PUBLIC_URL]
 _HTTPS = PILOTS_PUBLIC_URL.startswith("https://")
 

@@ -39,6 +39,11 @@ DEFAULTS: dict[str, Any] = {
     # Days that prompts and answers are kept after their capture, where the team's data agreement names none. 0: until
     # somebody purges them.
     "CONTENT_DAYS": 0,
+    # What leaves captured samples beside the kinds that are always looked for: phone numbers without a country code
+    # of this region (ISO 3166), regular expressions by kind, and the names of people in a file, one a line.
+    "REDACT_REGION": "",
+    "REDACT_PATTERNS": {},
+    "REDACT_NAMES_FILE": "",
 }
 
 

@@ -16,6 +16,15 @@ from dataclasses import dataclass
 import phonenumbers
 import regex
 from stdnum import iban, luhn
+from stdnum.br import cpf
+from stdnum.de import idnr
+from stdnum.es import dni, nie
+from stdnum.fr import nir
+from stdnum.in_ import aadhaar
+from stdnum.it import codicefiscale
+from stdnum.nl import bsn
+from stdnum.pl import pesel
+from stdnum.se import personnummer
 
 Span = tuple[int, int]
 
@@ -48,7 +57,43 @@ _PHONE = re.compile(r"[+(\d](?<![\w.,$€£%/*=-].)[\d(]?[\d ().\u00a0/-]{5,22}\
 _IPV4 = re.compile(r"\d(?<![\w.].)\d{0,2}(?:\.\d{1,3}){3}(?!\w|\.\d)")
 _IPV6 = re.compile(r"(?<![\w:])(?:[0-9A-Fa-f]{0,4}:){2,7}[0-9A-Fa-f]{0,4}(?![\w:])")
 _TWO_COLONS = re.compile(r":[0-9A-Fa-f]{0,4}:")
+_SHAPED_ID_MARK = re.compile(r"\d\d(?: ?\d\d ?\d\w|\d-\d\d-\d|[A-Z]\d\d[A-Z]|\d\.\d{3}\.)")  # in each of them
 _WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
+
+
+def _any(text: str) -> bool:
+    return True
+
+
+# Numbers of persons that their shape and check digits tell from others.
+_SHAPED_IDS: tuple[tuple[re.Pattern[str], Callable[[str], bool]], ...] = (
+    (re.compile(r"(?<![\w.-])(?!000|666|9)\d{3}-(?!00)\d{2}-(?!0000)\d{4}(?![\w-])"), _any),
+    (
+        re.compile(r"(?<!\w)[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z](?: ?\d{2}){3} ?[A-D](?!\w)"),
+        lambda text: text[:2] not in _NO_NINO,
+    ),
+    (re.compile(r"(?<![\w.-])\d{8}-?[A-Z](?!\w)"), dni.is_valid),
+    (re.compile(r"(?<!\w)[XYZ]-?\d{7}-?[A-Z](?!\w)"), nie.is_valid),
+    (re.compile(r"(?<!\w)[A-Z]{6}\d{2}[A-Z]\d{2}[A-Z]\d{3}[A-Z](?!\w)"), codicefiscale.is_valid),
+    (re.compile(r"(?<![\w.-])[12] ?\d{2} ?\d{2} ?\d[\dAB] ?\d{3} ?\d{3} ?\d{2}(?![\w-])"), nir.is_valid),
+    (re.compile(r"(?<![\w.-])\d{3}\.\d{3}\.\d{3}-\d{2}(?![\w-])"), cpf.is_valid),
+)
+_NO_NINO = frozenset({"BG", "GB", "KN", "NK", "NT", "TN", "ZZ"})
+# Numbers of persons that could be any number: only beside the word that says so.
+_NAMED_IDS: tuple[tuple[str, Callable[[str], bool]], ...] = (
+    (r"ssn|social security", lambda text: len(text) in (9, 11)),
+    (r"steuer-?id|identifikationsnummer|idnr", idnr.is_valid),
+    (r"bsn|burgerservicenummer", bsn.is_valid),
+    (r"cpf", cpf.is_valid),
+    (r"pesel", pesel.is_valid),
+    (r"personnummer", personnummer.is_valid),
+    (r"aadhaar", aadhaar.is_valid),
+)
+_NAMED_ID_MARKS = ("ssn", "social sec", "steuer", "nummer", "idnr", "bsn", "cpf", "pesel", "aadhaar")
+_NAMED_ID = re.compile(
+    "|".join(rf"\b(?P<kind{place}>{words})\b" for place, (words, _) in enumerate(_NAMED_IDS)), re.IGNORECASE
+)
+_NUMBER_AFTER = re.compile(r"[^\d\n]{0,24}?(?<!\d)(\d(?:[ ./-]?\d){7,12})(?!\d)")
 _DIGITS_7 = re.compile(r"\d[\d ().\u00a0/-]{5,}\d")
 _DIGITS_13 = re.compile(r"\d[\d -]{11,}\d")
 
@@ -147,6 +192,24 @@ def _addresses(text: str) -> Iterator[Span]:
             yield found.span()
 
 
+def _national_ids(text: str) -> Iterator[Span]:
+    if _SHAPED_ID_MARK.search(text):
+        for shape, is_valid in _SHAPED_IDS:
+            yield from (found.span() for found in shape.finditer(text) if is_valid(found[0]))
+    if _DIGITS_7.search(text):
+        lowered = text.lower()
+        if any(mark in lowered for mark in _NAMED_ID_MARKS):
+            yield from _named_ids(text)
+
+
+def _named_ids(text: str) -> Iterator[Span]:
+    for word in _NAMED_ID.finditer(text):
+        number = _NUMBER_AFTER.match(text, word.end())
+        is_valid = next(check for place, (_, check) in enumerate(_NAMED_IDS) if word[f"kind{place}"])
+        if number and is_valid(number[1]):
+            yield number.span(1)
+
+
 def _names(names: Iterable[str]) -> Callable[[str], Iterator[Span]]:
     """Whole words with a capital letter; a name of several words matches as a sequence. The longest match wins."""
     known = {tuple(word.casefold() for word in _WORD.findall(name)) for name in names} - {()}
@@ -179,7 +242,7 @@ def _custom(pattern: str) -> Callable[[str], Iterator[Span]]:
     return find
 
 
-KINDS = ("secret", "email", "card", "iban", "ip", "phone")
+KINDS = ("secret", "email", "card", "iban", "national_id", "ip", "phone")
 
 
 def detectors(
@@ -191,6 +254,7 @@ def detectors(
         "email": _emails,
         "card": _cards,
         "iban": _ibans,
+        "national_id": _national_ids,
         "ip": _addresses,
         "phone": _phones(region),
     }

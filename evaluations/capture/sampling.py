@@ -1,14 +1,25 @@
 """Which samples of a pool are taken, reproducibly: the same keys and seed give the same choice in any order of arrival.
 
-Public surface: ``seeded_order``, ``take``, ``stratified``, ``per_cluster_cap``, ``newest``.
+Public surface: ``seeded_order``, ``take``, ``stratified``, ``per_cluster_cap``, ``newest``, ``Quota``, ``quotas``.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import blake2b
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """At least ``n`` samples whose ``segment`` is ``value``: edge cases that chance alone would leave out."""
+
+    segment: str
+    value: str
+    n: int
+
 
 _OLDEST = datetime.min.replace(tzinfo=UTC)
 
@@ -70,3 +81,15 @@ def per_cluster_cap(clusters: Mapping[str, str | None], cap: int, seed: int) -> 
 def newest(occurred: Mapping[str, datetime | None], n: int) -> list[str]:
     """The ``n`` ids that happened last, newest first; ids of unknown date come last, ties by id."""
     return sorted(sorted(occurred), key=lambda key: occurred[key] or _OLDEST, reverse=True)[:n]
+
+
+def quotas(wanted: Sequence[tuple[Collection[str], int]], seed: int) -> list[str]:
+    """For each of ``wanted``, of its ids so many (all, where there are fewer), in seeded order.
+
+    An id that serves two of them counts for both.
+    """
+    chosen: set[str] = set()
+    for ids, n in wanted:
+        missing = n - sum(key in chosen for key in ids)
+        chosen.update(take((key for key in ids if key not in chosen), max(missing, 0), seed))
+    return seeded_order(chosen, seed)

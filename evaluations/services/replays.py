@@ -1,6 +1,6 @@
 """A replay from its start to its end.
 
-Public surface: ``create_run``, ``has_new_samples``, ``cancel_run``, ``resume_run``, ``note_pause``,
+Public surface: ``create_run``, ``newest_set``, ``cancel_run``, ``resume_run``, ``note_pause``,
 ``end_run``, ``settle_run``.
 
 What happens in between, the calls, is in ``work.py``; what may be spent, in ``budget.py``; what the evidence says at
@@ -58,7 +58,7 @@ from evaluations.services.errors import Conflict, Refused
 from evaluations.services.pacing import lift_pauses
 from evaluations.services.purging import lock_contents
 from evaluations.services.run_audit import audit_run
-from evaluations.services.sample_sets import freeze_part
+from evaluations.services.sample_sets import INBOX, freeze_part
 from evaluations.services.scoring import score_run
 
 CHUNK_SECONDS = 20.0
@@ -160,17 +160,13 @@ def create_run(
 def newest_set(plan: Plan, sample_set: SampleSet | None = None) -> SampleSet:
     """``sample_set`` if given and of the plan's workload, else the workload's newest imported set."""
     if sample_set is None:
-        sample_set = plan.workload.sample_sets.filter(parent__isnull=True).first()
+        imported = plan.workload.sample_sets.filter(parent__isnull=True).exclude(method__kind=INBOX)
+        sample_set = imported.first()
     if sample_set is None:
         raise Refused(f"workload {plan.workload.slug} has no sample set: import samples first", field="set")
     if sample_set.workload_id != plan.workload_id:
         raise Refused(f"set {sample_set.pk} belongs to another workload", field="set")
     return sample_set
-
-
-def has_new_samples(plan: Plan, sample_set: SampleSet | None = None) -> bool:
-    """Whether ``take`` would find any. Raises ``Refused`` as ``newest_set`` does."""
-    return unreplayed(plan, newest_set(plan, sample_set)).exists()
 
 
 def _taken(plan: Plan, sample_set: SampleSet, take: int, *, by: audit.Actor, at: datetime) -> SampleSet | None:

@@ -15,7 +15,6 @@ from types import TracebackType
 from typing import IO, Any, TextIO
 
 import msgspec
-from django.conf import settings
 
 from evaluations.capture.base import BadLine, CapturedSample, CaptureError, Reader
 from evaluations.capture.digest import sample_digest
@@ -42,14 +41,13 @@ class Row:
 
 
 class SampleFile:
-    """``path`` read as ``format`` ('auto': recognised by its beginning), redacted unless told otherwise."""
+    """``path`` read as ``format`` ('auto': recognised by its beginning), redacted where there is a ``redactor``."""
 
-    def __init__(self, path: Path, *, format: str, requests: Path | None, redact: bool) -> None:
+    def __init__(self, path: Path, *, format: str, requests: Path | None, redactor: Redactor | None) -> None:
         """Raises ``Refused`` for a file that cannot be read and for an unknown format."""
         self.path = path
         self._requests = requests
-        # Pseudonyms of ids must be the same at the next import, and mean nothing to whoever lacks the key.
-        self._redactor = Redactor(secret=settings.SECRET_KEY.encode()) if redact else None
+        self._redactor = redactor
         try:
             self.reader: Reader = detect(path) if format == "auto" else READERS.get(format)
         except CaptureError as error:
@@ -63,9 +61,19 @@ class SampleFile:
         """Every line. Raises ``Refused`` where the file as a whole turns out to be unreadable."""
         try:
             for item in self.reader.read(self.path, requests=self._requests):
-                yield item if isinstance(item, BadLine) else self._row(item)
+                yield self._told(item) if isinstance(item, BadLine) else self._row(item)
         except CaptureError as error:
             raise Refused(str(error)) from None
+
+    def _told(self, bad: BadLine) -> BadLine:
+        """What is wrong with a line may quote it."""
+        if self._redactor is None:
+            return bad
+        try:
+            field, reason = (self._redactor.redact_text(text)[0] for text in (bad.field, bad.reason))
+        except RedactionError:
+            return replace(bad, field="", reason="cannot be read")
+        return replace(bad, field=field, reason=reason)
 
     def _row(self, captured: CapturedSample) -> Row | BadLine:
         sample, redacted = _storable(captured), Counter[str]()

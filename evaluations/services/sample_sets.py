@@ -1,4 +1,4 @@
-"""Frozen sets of a workload's samples. Public surface: ``freeze_set``, ``freeze_part``.
+"""Frozen sets of a workload's samples. Public surface: ``freeze_set``, ``freeze_part``, ``freeze_inbox``, ``INBOX``.
 
 A set's digest covers id and content of every member, whatever their order. However many members there are, none of
 them is held in memory but those of one slice.
@@ -6,21 +6,23 @@ them is held in memory but those of one slice.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
 import numpy as np
 from django.db import IntegrityError, transaction
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 
 from evaluations.capture.digest import set_digest
-from evaluations.models import Sample, SampleSet, SampleSetMember, Workload
+from evaluations.models import Plan, Sample, SampleSet, SampleSetMember, Workload
+from evaluations.selectors.unreplayed import inbox
 from evaluations.services import audit
 from evaluations.services.bulk import insert_rows, run_sql, table
 from evaluations.services.errors import Refused
 
+INBOX = "inbox"  # the method of sets that schedules take from the pool
 _LOOKUP = 500  # ids in one query
 _AT_ONCE = 5000  # rows
 
@@ -105,26 +107,70 @@ def freeze_part(
 
     The workload's own set where it has one of the same members. ``name`` says what they are, after their number.
     """
-    sets = SampleSet.objects.filter(workload=parent.workload)
+    method = {"kind": "take", "take": take, "from": parent.pk}
+
+    def copy(frozen: SampleSet) -> int:
+        return _copy(members.order_by("position").values("sample_id", "position"), take, into=frozen)
+
+    return _freeze_copy(
+        parent.workload, copy, parent=parent, method=method, name=f"{parent.name}: {{n}} {name}", by=by, at=at
+    )
+
+
+@transaction.atomic
+def freeze_inbox(*, plan: Plan, take: int, since: datetime | None, by: audit.Actor, at: datetime) -> SampleSet | None:
+    """The set of ``take`` samples of the workload's pool that ``plan`` has not replayed; None: there are none left.
+
+    Those that came ``since`` go first. Among equals the digests of their contents decide, which is as good as chance,
+    and the same whoever asks.
+    """
+    method = {"kind": INBOX, "take": take, "since": None if since is None else since.isoformat()}
+    waiting = inbox(plan).order_by("digest", "pk").values(sample_id=F("pk"), position=F("digest"))
+    parts = (
+        [waiting] if since is None else [waiting.filter(captured_at__gt=since), waiting.filter(captured_at__lte=since)]
+    )
+
+    def copy(frozen: SampleSet) -> int:
+        copied = 0
+        for part in parts:
+            if copied < take:
+                copied += _copy(part, take - copied, into=frozen, start=copied)
+        return copied
+
+    return _freeze_copy(plan.workload, copy, parent=None, method=method, name="{n} from the inbox", by=by, at=at)
+
+
+def _freeze_copy(
+    workload: Workload,
+    copy: Callable[[SampleSet], int],
+    *,
+    parent: SampleSet | None,
+    method: dict[str, Any],
+    name: str,
+    by: audit.Actor,
+    at: datetime,
+) -> SampleSet | None:
+    """The set of the members that ``copy`` writes; the workload's own where it has one of the same; None: of none."""
+    sets = SampleSet.objects.filter(workload=workload)
     try:
         with transaction.atomic():
             frozen = SampleSet.objects.create(
-                workload=parent.workload,
+                workload=workload,
                 digest=f"being frozen {uuid4().hex}",
-                size=take,
-                method={"kind": "take", "take": take, "from": parent.pk},
+                size=method["take"],
+                method=method,
                 parent=parent,
                 frozen_at=at,
                 frozen_by=by.user,
             )
-            frozen.size = _copy(members, take, into=frozen)
+            frozen.size = copy(frozen)
             if not frozen.size:
                 raise _Useless(None)
             rows = frozen.members.order_by().values_list("sample__external_id", "sample__digest")
             frozen.digest = set_digest(_line(*row) for row in rows.iterator(chunk_size=_AT_ONCE))
             if (known := sets.filter(digest=frozen.digest).first()) is not None:
                 raise _Useless(known)
-            frozen.name = f"{parent.name}: {frozen.size} {name}"[:200]
+            frozen.name = name.replace("{n}", str(frozen.size))[:200]
             frozen.save(update_fields=["digest", "size", "name"])
     except _Useless as useless:
         return useless.known
@@ -132,14 +178,15 @@ def freeze_part(
     return frozen
 
 
-def _copy(members: QuerySet[SampleSetMember], take: int, *, into: SampleSet) -> int:
-    """By the database alone; returns how many there were."""
-    chosen, params = members.order_by("position").values("sample_id", "position")[:take].query.sql_with_params()
+def _copy(chosen: QuerySet[Any, Any], take: int, *, into: SampleSet, start: int = 0) -> int:
+    """By the database alone, from rows of ``sample_id`` and ``position``, what orders them; returns how many."""
+    rows, params = chosen[:take].query.sql_with_params()
     own = table(SampleSetMember)
     return run_sql(
         f"INSERT INTO {own} (sample_set_id, sample_id, position)"  # noqa: S608 - no value of anybody's
-        f" SELECT %s, chosen.sample_id, ROW_NUMBER() OVER (ORDER BY chosen.position) - 1 FROM ({chosen}) AS chosen",
-        (into.pk, *params),
+        " SELECT %s, chosen.sample_id, %s + ROW_NUMBER() OVER (ORDER BY chosen.position, chosen.sample_id) - 1"
+        f" FROM ({rows}) AS chosen",
+        (into.pk, start, *params),
     )
 
 

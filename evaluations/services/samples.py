@@ -6,7 +6,7 @@ Public surface: ``import_samples``, ``ImportReport``.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
@@ -15,11 +15,11 @@ from tempfile import TemporaryFile
 from typing import TypeVar
 
 from evaluations.capture.base import BadLine
-from evaluations.capture.sampling import seeded_order, stratified
-from evaluations.capture.sampling import take as take_of
+from evaluations.capture.sampling import Quota
 from evaluations.models import SampleSet, Workload
 from evaluations.services import audit
-from evaluations.services.errors import Refused
+from evaluations.services.redaction import house_redactor
+from evaluations.services.sample_choice import SampleChoice, Traits
 from evaluations.services.sample_file import Rejects, Row, SampleFile, Spool
 from evaluations.services.sample_pool import add_answers, add_samples, digests_of, joining_answers, keys_of
 from evaluations.services.sample_sets import freeze_set
@@ -56,7 +56,7 @@ class _Survey:
     answers: int = 0  # lines without a prompt
     redacted: Counter[str] = field(default_factory=Counter)
     digests: dict[str, bytes] = field(default_factory=dict)  # of replayable samples, by external id
-    strata: dict[str, str | None] = field(default_factory=dict)
+    traits: dict[str, Traits] = field(default_factory=dict)  # where the choice looks at them
     joining: set[str] = field(default_factory=set)  # samples that the pool has, but for the answer that comes here
 
 
@@ -72,7 +72,12 @@ def import_samples(
     take: int | None = None,
     seed: int = 0,
     stratify: str | None = None,
+    newest: int | None = None,
+    per_cluster: int | None = None,
+    quotas: Sequence[Quota] = (),
     redact: bool = True,
+    names: Path | None = None,
+    patterns: Mapping[str, str] | None = None,
     skip_bad: bool = False,
     progress: Callable[[str], None] = lambda message: None,
 ) -> ImportReport:
@@ -81,19 +86,22 @@ def import_samples(
     A sample is known by the log's id, else by its content. The same id with other content, in the file or in the pool,
     is a bad line; an answer to a sample that the pool has without one is joined to it. A line without a prompt is
     stored as the recorded answer of the pool's sample of that id if that has none yet, and is never a member. The set
-    holds all samples, or ``take`` of them, drawn with ``seed`` and in proportion to the segment ``stratify``; the same
-    file again returns the same set. Raises ``Refused`` naming file, line and field of the first bad line, and nothing
-    is stored; ``skip_bad`` counts bad lines and writes them to a file in the data directory instead.
+    holds all samples, or ``take`` of them, drawn with ``seed`` and in proportion to the segment ``stratify``; at most
+    ``per_cluster`` of each cluster, only of the ``newest``, and at least what ``quotas`` ask of edge cases. The same
+    file again returns the same set. Personal data and secrets are redacted by the site's rules, to which ``names`` (a
+    dictionary, one a line) and ``patterns`` (expressions by kind) add.
+
+    Raises ``Refused`` naming file, line and field of the first bad line, and nothing is stored; ``skip_bad`` counts
+    bad lines and writes them to a file in the data directory instead.
     """
-    if take is not None and take < 1:
-        raise Refused("must be at least 1", field="take")
-    if stratify is not None and take is None:
-        raise Refused("needs take: without it every sample is a member", field="stratify")
-    file = SampleFile(path, format=format, requests=requests, redact=redact)
+    choice = SampleChoice(take, seed, stratify, newest, per_cluster, tuple(quotas))
+    choice.check()
+    redactor = house_redactor(names=names, patterns=patterns) if redact else None
+    file = SampleFile(path, format=format, requests=requests, redactor=redactor)
     with TemporaryFile() as handle, Rejects(path, at=at, skip=skip_bad) as rejects:
         spool = Spool(handle)
-        survey = _survey(file, workload, spool, rejects, stratify, progress)
-        members = _members(survey, take, seed, stratify)
+        survey = _survey(file, workload, spool, rejects, choice, progress)
+        members = choice.members(survey.digests, survey.traits)
         keys = _store(spool, workload, survey, at, progress)
     sample_set = None
     if members:
@@ -103,9 +111,7 @@ def import_samples(
             "format": file.reader.key,
             "format_version": file.reader.version,
             "redacted": redact,
-            "take": take,
-            "seed": seed,
-            "stratify": stratify,
+            **choice.to_json(),
         }
         sample_set = freeze_set(
             workload=workload,
@@ -132,7 +138,7 @@ def _survey(
     workload: Workload,
     spool: Spool,
     rejects: Rejects,
-    stratify: str | None,
+    choice: SampleChoice,
     progress: Callable[[str], None],
 ) -> _Survey:
     """Read and check every line without writing to the database; readable ones go to ``spool``."""
@@ -157,8 +163,8 @@ def _survey(
         else:
             survey.digests[row.external_id] = digest
             unchecked[row.external_id] = row
-            if stratify is not None:
-                survey.strata[row.external_id] = row.sample.segments.get(stratify)
+            if choice.looks:
+                survey.traits[row.external_id] = choice.traits(row.sample)
         survey.redacted.update(row.redacted)
         spool.add(row)
         if len(unchecked) == _LOOKUP:
@@ -178,21 +184,10 @@ def _compare_with_pool(workload: Workload, survey: _Survey, unchecked: dict[str,
     )
     for external_id in other.keys() - survey.joining:
         del survey.digests[external_id]
-        survey.strata.pop(external_id, None)
+        survey.traits.pop(external_id, None)
         reason = f"{external_id!r} already holds other content in the pool"
         rejects.add(BadLine(unchecked[external_id].sample.line, "id", reason))
     unchecked.clear()
-
-
-def _members(survey: _Survey, take: int | None, seed: int, stratify: str | None) -> list[str]:
-    """External ids of the set's members, in the set's order."""
-    if take is None:
-        return seeded_order(survey.digests, seed)
-    if stratify is None:
-        return take_of(survey.digests, take, seed)
-    if survey.strata and not any(survey.strata.values()):
-        raise Refused(f"no sample has the segment {stratify!r}", field="stratify")
-    return stratified(survey.strata, take, seed)
 
 
 def _store(

@@ -17,6 +17,7 @@ from rest_framework.request import Request
 from evaluations.enums import TeamRole
 from evaluations.models import ModelVersion, SampleSet, Workload
 from evaluations.services.errors import Refused
+from evaluations.services.sample_choice import parse_quota
 from evaluations.services.samples import ImportReport, import_samples
 from evaluations.services.saving import Maybe
 from evaluations.services.teams import save_workload
@@ -130,6 +131,11 @@ class SamplesQuery(Nothing):
     take: Maybe[Annotated[int, msgspec.Meta(ge=1, description="Freeze that many; the pool gets all.")]] = UNSET
     seed: int = 0
     stratify: Maybe[Annotated[str, msgspec.Meta(description="With take: in proportion to this segment.")]] = UNSET
+    newest: Maybe[Annotated[int, msgspec.Meta(ge=1, description="Only of those that happened last.")]] = UNSET
+    per_cluster: Maybe[Annotated[int, msgspec.Meta(ge=1, description="At most that many of a conversation.")]] = UNSET
+    quota: Annotated[
+        tuple[str, ...], msgspec.Meta(description="With take: SEGMENT=VALUE:N, at least N edge cases; may be repeated.")
+    ] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +178,9 @@ class Samples(OfAWorkload):
                     take=None if query.take is UNSET else query.take,
                     seed=query.seed,
                     stratify=None if query.stratify is UNSET else query.stratify,
+                    newest=None if query.newest is UNSET else query.newest,
+                    per_cluster=None if query.per_cluster is UNSET else query.per_cluster,
+                    quotas=[parse_quota(text) for text in query.quota],
                 )
                 return Answer(_imported(report), status=HTTPStatus.CREATED)
 

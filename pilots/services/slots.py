@@ -13,10 +13,10 @@ from django.db import transaction
 from django.db.models import Exists, Max, OuterRef, Q, QuerySet
 
 from evaluations.enums import RunStatus, RunTrigger
-from evaluations.models import ReplayRun
+from evaluations.models import Plan, ReplayRun
 from evaluations.services.audit import Actor
 from evaluations.services.errors import Refused
-from evaluations.services.replays import has_new_samples
+from evaluations.services.sample_sets import freeze_inbox
 from pilots.conf import setting
 from pilots.enums import CatchUp, PilotStatus, SlotState
 from pilots.models import Pilot, Schedule, ScheduleSlot
@@ -43,8 +43,9 @@ def run_due_slots(*, now: datetime, by: Actor) -> list[ScheduleSlot]:
     """Settle every slot that is due at ``now``, and plan the next of each schedule; returns the slots that it started.
 
     Of several due slots of a schedule only the newest can start a replay; it does unless the pilot is over, an earlier
-    replay of it is still going, there are no new samples, the replay is refused, or it is late and the schedule skips
-    late ones. Whatever does not start is skipped with its reason. Calling it twice, or at once, starts nothing twice.
+    replay of it is still going, the inbox holds no sample that the plan has not replayed, the replay is refused, or it
+    is late and the schedule skips late ones. Of the inbox it freezes a set of its own: what came since the slot before
+    goes first. Whatever does not start is skipped with its reason. Calling it twice, or at once, starts nothing twice.
     """
     started = []
     for schedule in _to_look_at(now):
@@ -125,12 +126,14 @@ def _start(schedule: Schedule, slot: ScheduleSlot, *, now: datetime, by: Actor) 
     if not row.filter(state=SlotState.DUE).update(state=SlotState.STARTED, settled_at=now):
         return None
     try:
-        _check(schedule, slot, now=now)
+        plan = _plan_to_replay(schedule, slot, now=now)
         # A savepoint: nothing of a refused replay stays.
         with transaction.atomic():
-            slot.run = start_replay(
-                pilot=schedule.pilot, by=by, at=now, take=schedule.take, trigger=RunTrigger.SCHEDULE
-            )
+            since = _last_start(schedule, before=slot)
+            taken = freeze_inbox(plan=plan, take=schedule.take, since=since, by=by, at=now)
+            if taken is None:
+                raise Refused("no_new_samples")
+            slot.run = start_replay(pilot=schedule.pilot, by=by, at=now, sample_set=taken, trigger=RunTrigger.SCHEDULE)
     except Refused as refusal:
         row.update(state=SlotState.SKIPPED, reason=refusal.message[:200])
         return None
@@ -139,7 +142,14 @@ def _start(schedule: Schedule, slot: ScheduleSlot, *, now: datetime, by: Actor) 
     return slot
 
 
-def _check(schedule: Schedule, slot: ScheduleSlot, *, now: datetime) -> None:
+def _last_start(schedule: Schedule, *, before: ScheduleSlot) -> datetime | None:
+    earlier = ScheduleSlot.objects.filter(schedule=schedule, state=SlotState.STARTED, due_at__lt=before.due_at)
+    last: datetime | None = earlier.aggregate(last=Max("settled_at"))["last"]
+    return last
+
+
+def _plan_to_replay(schedule: Schedule, slot: ScheduleSlot, *, now: datetime) -> Plan:
+    """Raises ``Refused`` where the slot is not to start a replay."""
     pilot: Pilot = schedule.pilot
     late = now - slot.due_at > timedelta(seconds=setting("SLOT_LATE_SECONDS"))
     if late and schedule.catch_up is CatchUp.SKIP:
@@ -156,5 +166,4 @@ def _check(schedule: Schedule, slot: ScheduleSlot, *, now: datetime) -> None:
     ).first()
     if going is not None:
         raise Refused(f"run {going.pk} is still going")
-    if not has_new_samples(pilot.plan):
-        raise Refused("no_new_samples")
+    return pilot.plan

@@ -57,6 +57,37 @@ def test_options_reach_the_service(workload: Workload, log: Path) -> None:
     assert (called.document["stored"], called.document["redacted"]) == (1, {})
 
 
+def test_what_is_chosen_and_redacted_can_be_said_on_the_command_line(workload: Workload, tmp_path: Path) -> None:
+    rows = [
+        {
+            "id": f"r{number}",
+            "cluster": "talk" if number < 5 else None,
+            "occurred_at": f"2026-05-{number + 1:02}T00:00:00Z",
+            "segments": {"edge": "long: yes" if number == 9 else "none"},
+            "request": {"messages": [{"role": "user", "content": f"K-{number} of Ana"}]},
+        }
+        for number in range(20)
+    ]
+    log, names = tmp_path / "log.jsonl", tmp_path / "names.txt"
+    log.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    names.write_text("Ana")
+    chosen = ["--take", "4", "--newest", "12", "--per-cluster", "1", "--quota", "edge=long: yes:1"]
+    called = call(
+        "import_samples", "triage", str(log), "--json", *chosen, "--names", str(names), "--pattern", r"customer=K-\d+"
+    )
+    assert (called.code, called.document["stored"]) == (0, 4)
+    assert called.document["redacted"] == {"customer": 20, "name": 20}
+    chosen_ids = set(SampleSet.objects.get().members.values_list("sample__external_id", flat=True))
+    assert "r9" in chosen_ids
+    assert chosen_ids <= {f"r{number}" for number in range(8, 20)}
+
+
+@pytest.mark.parametrize("option", ["--quota=edge:1", "--quota=edge=x:many", "--pattern=x", "--pattern=x=("])
+def test_an_option_that_says_nothing_is_exit_2(workload: Workload, log: Path, option: str) -> None:
+    called = call("import_samples", "triage", str(log), "--take", "1", option)
+    assert (called.code, called.out) == (2, "")
+
+
 def test_a_bad_line_is_exit_2_and_one_line(workload: Workload, log: Path) -> None:
     with log.open("a") as file:
         file.write('{"id": "r9", "request": {"messages": []}}\n')

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from evaluations.capture.base import CapturedResponse, CapturedSample
 from evaluations.capture.digest import sample_digest, set_digest
-from evaluations.capture.sampling import newest, per_cluster_cap, seeded_order, stratified, take
+from evaluations.capture.sampling import newest, per_cluster_cap, quotas, seeded_order, stratified, take
 
 SAMPLE = CapturedSample(
     line=3,
@@ -118,3 +118,11 @@ def test_a_cluster_gives_at_most_its_cap_and_single_samples_all_stay():
 def test_newest_first_and_unknown_dates_last():
     day = [datetime(2026, 1, n, tzinfo=UTC) for n in range(1, 4)]
     assert newest({"b": day[0], "c": None, "a": day[2], "e": day[1], "d": day[1]}, 4) == ["a", "d", "e", "b"]
+
+
+def test_quotas_are_filled_and_what_serves_two_counts_for_both():
+    emoji, long = [f"e{n}" for n in range(10)], [f"l{n}" for n in range(3)]
+    chosen = quotas([(emoji, 4), (long, 5), ([*emoji, "x"], 4)], seed=2)
+    assert [len(set(chosen) & set(emoji)), set(chosen) >= set(long), "x" in chosen] == [4, True, False]
+    assert chosen == quotas([(emoji[::-1], 4), (long, 5), (["x", *emoji], 4)], seed=2)
+    assert len(chosen) == len(set(chosen)) == 7

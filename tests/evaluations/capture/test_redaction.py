@@ -40,6 +40,21 @@ def found(text, **options):
         ('api_key = "q7Zp91xLm2Rt"', 'api_key = "[SECRET]"'),
         ("password: Tr0ub4dor&3x", "password: [SECRET]"),
         ("İ PASSWORD: Tr0ub4dor&3x", "İ PASSWORD: [SECRET]"),
+        # Whichever of a kind comes first.
+        ("2001:db8::ff00:42:8329 and 203.0.113.7", "[IP] and [IP]"),
+        (f"sk-ant-api03-abcdefghijklmnop1234 {PEM}", "[SECRET] [SECRET]"),
+        # Numbers of persons as their authorities publish them for examples.
+        ("SSN 078-05-1120, ssn: 078051120", "SSN [NATIONAL_ID], ssn: [NATIONAL_ID]"),
+        ("NI number AB 12 34 56 C", "NI number [NATIONAL_ID]"),
+        ("DNI 54362315K, NIE X2482300W", "DNI [NATIONAL_ID], NIE [NATIONAL_ID]"),
+        ("RCCMLD83S18D969H", "RCCMLD83S18D969H"),
+        ("RCCMNL83S18D969H", "[NATIONAL_ID]"),
+        ("2 95 10 99 126 111 93", "[NATIONAL_ID]"),
+        ("CPF 390.533.447-05", "CPF [NATIONAL_ID]"),
+        ("Steuer-ID: 36 574 261 809", "Steuer-ID: [NATIONAL_ID]"),
+        ("her BSN is 111222333", "her BSN is [NATIONAL_ID]"),
+        ("PESEL 44051401359", "PESEL [NATIONAL_ID]"),
+        ("personnummer 811228-9874", "personnummer [NATIONAL_ID]"),
     ],
 )
 def test_personal_data_and_secrets_go(text, redacted):
@@ -62,6 +77,7 @@ def test_personal_data_and_secrets_go(text, redacted):
         "sk-short, AKIA123, Bearer token",
         "555-2671 or 20 7946 0958",  # no country code, and no region was chosen
         "1+1=2 +12 +345678",
+        "order 36574261809, item 111222333, lot 54362315A, ref 000-12-3456 and 900-12-3456",
     ],
 )
 def test_ordinary_text_stays(text):

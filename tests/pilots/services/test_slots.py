@@ -19,8 +19,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evaluations.enums import AuditSource, Decision, Outcome, RunStatus, RunTrigger
-from evaluations.models import AuditEvent, Completion, ReplayRun, SampleSet
+from evaluations.models import AuditEvent, Completion, ReplayRun, Sample, SampleSet
 from evaluations.services.audit import Actor
+from evaluations.services.replays import newest_set
 from pilots.enums import CatchUp, SlotState
 from pilots.models import Pilot, Schedule, ScheduleSlot
 from pilots.services import lifecycle, slots
@@ -81,10 +82,64 @@ def test_a_due_slot_starts_one_replay_of_what_the_plan_has_not_replayed(pilot: P
     run = ReplayRun.objects.get()
     assert (slot.run, slot.due_at, slot.settled_at) == (run, START + timedelta(minutes=30), now)
     assert (run.trigger, run.created_by, run.created_at, run.total) == (RunTrigger.SCHEDULE, None, now, 14)
-    assert run.sample_set.parent == SampleSet.objects.get(parent=None)  # type: ignore[union-attr]
+    assert run.sample_set is not None
+    method = {"kind": "inbox", "take": 7, "since": None}
+    assert (run.sample_set.method, run.sample_set.size, run.sample_set.parent) == (method, 7, None)
     assert [slot.due_at for slot in schedule.slots.filter(state=SlotState.DUE)] == [START + timedelta(minutes=90)]
     event = AuditEvent.objects.get(action="replay_run.created")
     assert (event.actor, event.source) == ("schedule", AuditSource.TASK)
+
+
+def _answer(run: ReplayRun) -> None:
+    """Every sample of the run, by its candidate."""
+    arm = run.arms.get(role="candidate")
+    assert run.sample_set is not None
+    Completion.objects.bulk_create(
+        Completion(arm=arm, sample=member.sample, repeat=0, position=0, outcome=Outcome.OK, finished_at=START)
+        for member in run.sample_set.members.all()
+    )
+    end_runs()
+
+
+def _posted(pilot: Pilot, n: int, *, at: datetime) -> set[int]:
+    rows = [
+        Sample(workload=pilot.workload, external_id=make.name("posted"), digest=f"{number:064}") for number in range(n)
+    ]
+    keys = {sample.pk for sample in Sample.objects.bulk_create(rows)}
+    Sample.objects.filter(pk__in=keys).update(captured_at=at)
+    return keys
+
+
+def _of(slot: ScheduleSlot) -> set[int]:
+    assert slot.run is not None
+    assert slot.run.sample_set is not None
+    return set(slot.run.sample_set.members.values_list("sample", flat=True))
+
+
+def test_each_slot_takes_of_the_inbox_what_came_since_the_last_then_what_is_left(pilot: Pilot) -> None:
+    imported = newest_set(pilot.plan)  # type: ignore[arg-type]
+    Sample.objects.update(captured_at=START - HOUR)
+    scheduled(pilot, take=20)
+    [first] = tick(START + timedelta(minutes=31))
+    _answer(first.run)  # type: ignore[arg-type]
+    fresh = _posted(pilot, 8, at=START + timedelta(minutes=45))
+    [second] = tick(START + timedelta(minutes=91))
+    _answer(second.run)  # type: ignore[arg-type]
+    assert [len(_of(first)), len(_of(second)), _of(second) >= fresh, _of(first) & _of(second)] == [20, 18, True, set()]
+    positions = second.run.sample_set.members.values_list("position", "sample_id")  # type: ignore[union-attr]
+    assert [position for position, _ in positions] == list(range(18))
+    assert {sample for position, sample in positions if position < 8} == fresh
+    assert tick(START + timedelta(minutes=151)) == []
+    assert states()[2] == (2, "skipped", "no_new_samples")
+    # What a slot froze is no import: a replay by hand goes on with the workload's own set.
+    assert newest_set(pilot.plan) == imported  # type: ignore[arg-type]
+
+
+def test_what_the_log_held_no_prompt_of_is_not_in_the_inbox(pilot: Pilot) -> None:
+    Sample.objects.update(replayable=False)
+    scheduled(pilot)
+    assert tick(START + timedelta(minutes=31)) == []
+    assert states()[0] == (0, "skipped", "no_new_samples")
 
 
 def test_calling_it_again_starts_nothing_again(pilot: Pilot) -> None:
@@ -219,7 +274,8 @@ def _no_budget(pilot: Pilot) -> str:
 
 def _no_samples(pilot: Pilot) -> str:
     SampleSet.objects.all().delete()
-    return "workload triage has no sample set: import samples first"
+    Sample.objects.all().delete()
+    return "no_new_samples"
 
 
 def _all_replayed(pilot: Pilot) -> str:
@@ -227,7 +283,7 @@ def _all_replayed(pilot: Pilot) -> str:
     arm = ReplayRun.objects.get().arms.get(role="candidate")
     Completion.objects.bulk_create(
         Completion(arm=arm, sample=member.sample, repeat=0, position=0, outcome=Outcome.OK, finished_at=START)
-        for member in SampleSet.objects.get(parent=None).members.all()
+        for member in SampleSet.objects.exclude(method__kind="inbox").get().members.all()
     )
     end_runs()
     return "no_new_samples"
