@@ -81,3 +81,23 @@ def test_what_is_said_of_a_bad_line_quotes_no_secret(workload: Workload, tmp_pat
     report = take_in(workload, log(tmp_path, [line(1), line(2, **bad)]), skip_bad=True)
     assert report.rejects_file is not None
     assert "ana@" not in report.rejects_file.read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "field", "message"),
+    [
+        ({"newest": 0}, "newest", "must be at least 1"),
+        ({"per_cluster": -1}, "per_cluster", "must be at least 1"),
+        ({"quotas": [Quota("a", "b", 1)]}, "quotas", "needs take: without it every sample is a member"),
+        ({"take": 2, "quotas": [Quota("a", "b", 3)]}, "quotas", "are together more than the 2 that are taken"),
+        ({"take": 2, "quotas": [Quota("a", "b", 0)]}, "quotas", "must each be of at least 1"),
+        ({"take": 2, "quotas": [Quota("a", "b", 1)]}, "quotas", "no sample has the segment 'a' with 'b'"),
+    ],
+)
+def test_choices_that_choose_nothing_are_refused(
+    workload: Workload, tmp_path: Path, options: dict[str, Any], field: str, message: str
+) -> None:
+    with pytest.raises(Refused) as refusal:
+        take_in(workload, log(tmp_path, [line(1)]), **options)
+    assert (refusal.value.field, refusal.value.message) == (field, message)
+    assert counts() == [0] * len(TABLES)

@@ -11,7 +11,7 @@ import pytest
 
 from evaluations.capture.base import BadLine, CapturedResponse, CapturedSample
 from evaluations.capture.registry import READERS
-from evaluations.capture.sampling import Quota, seeded_order
+from evaluations.capture.sampling import seeded_order
 from evaluations.enums import AuditSource
 from evaluations.models import (
     AuditEvent,
@@ -263,12 +263,6 @@ def test_stratified_take_keeps_the_proportions(workload: Workload, tmp_path: Pat
     ("options", "field", "message"),
     [
         ({"take": 0}, "take", "must be at least 1"),
-        ({"newest": 0}, "newest", "must be at least 1"),
-        ({"per_cluster": -1}, "per_cluster", "must be at least 1"),
-        ({"quotas": [Quota("a", "b", 1)]}, "quotas", "needs take: without it every sample is a member"),
-        ({"take": 2, "quotas": [Quota("a", "b", 3)]}, "quotas", "are together more than the 2 that are taken"),
-        ({"take": 2, "quotas": [Quota("a", "b", 0)]}, "quotas", "must each be of at least 1"),
-        ({"take": 2, "quotas": [Quota("a", "b", 1)]}, "quotas", "no sample has the segment 'a' with 'b'"),
         ({"stratify": "language"}, "stratify", "needs take: without it every sample is a member"),
         ({"take": 1, "stratify": "tier"}, "stratify", "no sample has the segment 'tier'"),
         (
