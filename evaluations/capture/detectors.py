@@ -65,6 +65,7 @@ def _any(text: str) -> bool:
     return True
 
 
+_NO_NINO = frozenset({"BG", "GB", "KN", "NK", "NT", "TN", "ZZ"})
 # Numbers of persons that their shape and check digits tell from others.
 _SHAPED_IDS: tuple[tuple[re.Pattern[str], Callable[[str], bool]], ...] = (
     (re.compile(r"(?<![\w.-])(?!000|666|9)\d{3}-(?!00)\d{2}-(?!0000)\d{4}(?![\w-])"), _any),
@@ -78,7 +79,6 @@ _SHAPED_IDS: tuple[tuple[re.Pattern[str], Callable[[str], bool]], ...] = (
     (re.compile(r"(?<![\w.-])[12] ?\d{2} ?\d{2} ?\d[\dAB] ?\d{3} ?\d{3} ?\d{2}(?![\w-])"), nir.is_valid),
     (re.compile(r"(?<![\w.-])\d{3}\.\d{3}\.\d{3}-\d{2}(?![\w-])"), cpf.is_valid),
 )
-_NO_NINO = frozenset({"BG", "GB", "KN", "NK", "NT", "TN", "ZZ"})
 # Numbers of persons that could be any number: only beside the word that says so.
 _NAMED_IDS: tuple[tuple[str, Callable[[str], bool]], ...] = (
     (r"ssn|social security", lambda text: len(text) in (9, 11)),
