@@ -24,8 +24,8 @@ from evaluations.replay.meter import Meter
 from evaluations.replay.pacing import Pace, backoff_seconds
 
 TICK_SECONDS = 0.2
-# Beyond the first eight places, one in four may be taken anew while results wait for their commit: else all would stand
-# empty while the group gathers. So much can a kill lose beyond the calls at the vendor.
+# Beyond the first eight places, one in four may be taken anew while results wait for their commit: else a wave of
+# answers would empty all of them. So much can a kill lose beyond the calls at the vendor.
 KEPT_PLACES, REFILLED_EARLY = 8, 4
 # Between two exchanges with the other workers: at the least, and at the most.
 EXCHANGE_SECONDS = (0.05, 0.25)
