@@ -25,6 +25,8 @@ class PilotsConfig(AppConfig):
             lifecycle,
             schedules,
             tokens,
+            traffic,
+            traffic_rules,
         )
 
         tick("pilots.tasks.tick_schedules", name="pilots-schedules")

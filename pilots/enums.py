@@ -170,3 +170,11 @@ class TokenScope(Choice):
     CONTENT = "content", "read prompts and answers"
     WRITE = "write", "change things and start replays"
     SAMPLES = "samples", "add samples and traffic"
+
+
+class GatewayName(Choice):
+    """Where in a gateway's log a name stands that a mapping rule reads."""
+
+    KEY_ALIAS = "key_alias", "alias of the key"
+    TAG = "tag", "tag"
+    WIRE_NAME = "wire_name", "model as called"

@@ -5,19 +5,22 @@ Every function fills what the test does not name; names are unique within a test
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
 from itertools import count
 from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import User
 
+from evaluations.capture.usage import UsageRow
 from evaluations.enums import AuditSource, TeamRole
 from evaluations.models import Membership, ModelVersion, Team, Vendor, Workload
 from evaluations.services.audit import Actor
 from pilots.enums import Reason
 from pilots.models import Pilot
 from pilots.services import lifecycle
+from pilots.services.traffic import TrafficReport, record_traffic
 
 _numbers = count(1)
 # The present of the tests: everything else happened before it.
@@ -102,3 +105,12 @@ def rolled_back_pilot(slug: str = "", days: int = 40, reason: Reason = Reason.QU
 def day(number: int) -> datetime:
     """Noon, UTC, ``number`` days after the usual cutover."""
     return CUTOVER_AT.replace(hour=12) + timedelta(days=number)
+
+
+def traffic(
+    of: Workload, on: date | str, requests: Mapping[str, int], at: datetime = NOW, **said: Any
+) -> TrafficReport:
+    """Observed usage of a day: requests by the model's slug."""
+    day = date.fromisoformat(on) if isinstance(on, str) else on
+    rows = [UsageRow(line, of.slug, (), slug, day, n, **said) for line, (slug, n) in enumerate(requests.items(), 1)]
+    return record_traffic(rows=rows, by=actor(), at=at)

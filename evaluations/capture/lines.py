@@ -14,7 +14,7 @@ import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, TypeVar, cast
 
 import msgspec
 
@@ -33,6 +33,7 @@ _PRETTY = re.compile(rb'(?:\xef\xbb\xbf)?\s*(?:\[\s*\n|\{\s*\n\s*")')  # a docum
 _JSON_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}\n]|:')
 
 Line = tuple[int, bytes | BadLine]
+T = TypeVar("T")
 
 
 class FieldError(ValueError):
@@ -186,10 +187,8 @@ def read_values(path: Path, parse: Callable[[int, Any], CapturedSample]) -> Iter
     return read_groups(path, lambda number, value: (parse(number, value),))
 
 
-def read_groups(
-    path: Path, parse: Callable[[int, Any], Iterable[CapturedSample | BadLine]]
-) -> Iterator[CapturedSample | BadLine]:
-    """The same for formats with several samples a line."""
+def read_groups(path: Path, parse: Callable[[int, Any], Iterable[T | BadLine]]) -> Iterator[T | BadLine]:
+    """The same for formats with several items a line, samples or others."""
     for number, value in _values(path):
         if isinstance(value, BadLine):
             yield value

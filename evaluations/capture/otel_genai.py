@@ -1,4 +1,5 @@
-"""OpenTelemetry spans of model calls: OTLP JSON, or one span's attributes a line. Public surface: ``OTelGenAI``.
+"""OpenTelemetry spans of model calls: OTLP JSON, or one span's attributes a line. Public surface: ``OTelGenAI``,
+``model_calls``, ``nanoseconds``.
 
 Attribute names: the GenAI semantic conventions of today (``gen_ai.input.messages``) and before (``gen_ai.prompt``), and
 OpenInference's (``llm.input_messages.0.message.role``). Spans that are not model calls are passed over.
@@ -46,10 +47,28 @@ def _samples(line: int, value: Any) -> Iterator[CapturedSample | BadLine]:
     for where, span in _spans(mapping(value, "")):
         try:
             attributes = _attributes(span.get("attributes"), "attributes")
-            if attributes.get("gen_ai.operation.name") in _CALLS or attributes.get("openinference.span.kind") == "LLM":
+            if _is_call(attributes):
                 yield _sample(line, span, attributes)
         except FieldError as error:
             yield BadLine(line, ".".join(part for part in (where, error.field) if part), error.reason)
+
+
+Attributes = dict[str, Any]
+
+
+def model_calls(row: dict[str, Any]) -> Iterator[tuple[str, Attributes, dict[str, Any], Attributes]]:
+    """Where each model call stands, the attributes of who made it, its span, and the span's attributes."""
+    for i, resource in _items(row, "resourceSpans", "") if "resourceSpans" in row else [("", {})]:
+        maker = mapping(resource.get("resource") or {}, f"{i}.resource")
+        maker = _attributes(maker.get("attributes") or [], f"{i}.resource.attributes")
+        for where, span in _spans({"resourceSpans": [resource]} if resource else row):
+            attributes = _attributes(span.get("attributes"), "attributes")
+            if _is_call(attributes):
+                yield where, maker, span, attributes
+
+
+def _is_call(attributes: Attributes) -> bool:
+    return attributes.get("gen_ai.operation.name") in _CALLS or attributes.get("openinference.span.kind") == "LLM"
 
 
 def _spans(row: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -91,7 +110,7 @@ def _plain(value: Any) -> Any:
 
 
 def _sample(line: int, span: dict[str, Any], attributes: dict[str, Any]) -> CapturedSample:
-    started, ended = _nanoseconds(span, "startTimeUnixNano"), _nanoseconds(span, "endTimeUnixNano")
+    started, ended = nanoseconds(span, "startTimeUnixNano"), nanoseconds(span, "endTimeUnixNano")
     status = span.get("status")
     failed = isinstance(status, dict) and status.get("code") in (2, "STATUS_CODE_ERROR")
     latency = (ended - started) / 1e6 if started is not None and ended is not None and ended >= started else None
@@ -105,7 +124,7 @@ def _sample(line: int, span: dict[str, Any], attributes: dict[str, Any]) -> Capt
     )
 
 
-def _nanoseconds(span: dict[str, Any], key: str) -> int | None:
+def nanoseconds(span: dict[str, Any], key: str) -> int | None:
     value = str(span.get(key) or "")
     return int(value) if re.fullmatch(r"\d{1,19}", value) else None
 

@@ -7,7 +7,7 @@ from pilots.models.history import EventAttachment, PilotEvent, Spell
 from pilots.models.pilots import Pilot
 from pilots.models.schedules import Schedule, ScheduleSlot
 from pilots.models.tokens import ApiToken, IdempotentRequest
-from pilots.models.traffic import TrafficDay
+from pilots.models.traffic import TrafficDay, TrafficRule, TrafficSource
 
 __all__ = [
     "ApiToken",
@@ -22,4 +22,6 @@ __all__ = [
     "ScheduleSlot",
     "Spell",
     "TrafficDay",
+    "TrafficRule",
+    "TrafficSource",
 ]

@@ -1,32 +1,100 @@
-"""Observed production usage, by day and model."""
+"""Observed production usage, by day and model, and how the names in gateways' logs are read."""
 
 from __future__ import annotations
 
 from django.db import models
+from django.db.models import Q
 
 from evaluations.models import ModelVersion, Workload
-from evaluations.models.fields import ExactDecimalField
+from evaluations.models.fields import EnumField, ExactDecimalField, one_of
+from pilots.enums import GatewayName
+
+
+class TrafficSource(models.Model):
+    """The names under which somebody logged usage, as they were written: what the mapping rules look at."""
+
+    key_alias = models.CharField(max_length=200, blank=True)  # of the key; in a table, the cell "workload"
+    tags = models.JSONField(default=list)  # texts
+    wire_name = models.CharField(max_length=200)  # the model as it was called
+    digest = models.CharField(max_length=64, unique=True)  # of the three
+
+    def __str__(self) -> str:
+        return " ".join(filter(None, [self.key_alias, *self.tags, self.wire_name]))
 
 
 class TrafficDay(models.Model):
-    """One day's observed usage of a workload by one model. A day without rows is missing, not zero."""
+    """One day's observed usage of a workload by one model. A day without rows is missing, not zero.
 
-    workload = models.ForeignKey(Workload, on_delete=models.CASCADE, related_name="traffic_days")
+    Without a workload or a model the row waits for a mapping rule. A row is never overwritten: what is told anew of a
+    source's day is another row, and the older one keeps the instant at which it was replaced.
+
+    The keys are kept by the services alone: the database's own check of three keys a row would be two thirds of the
+    time that importing a month takes.
+    """
+
+    source = models.ForeignKey(
+        TrafficSource, on_delete=models.CASCADE, related_name="days", db_index=False, db_constraint=False
+    )
+    workload = models.ForeignKey(
+        Workload, on_delete=models.CASCADE, null=True, related_name="traffic_days", db_index=False, db_constraint=False
+    )
     day = models.DateField()  # UTC
-    model = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="+")
-    requests = models.PositiveBigIntegerField()
-    input_tokens = models.PositiveBigIntegerField(null=True)
+    model = models.ForeignKey(
+        ModelVersion, on_delete=models.PROTECT, null=True, related_name="+", db_index=False, db_constraint=False
+    )
+    requests = models.PositiveBigIntegerField()  # errors included
+    input_tokens = models.PositiveBigIntegerField(null=True)  # None: not said, here and below
     output_tokens = models.PositiveBigIntegerField(null=True)
     errors = models.PositiveBigIntegerField(null=True)
     cost_amount = ExactDecimalField(null=True)
     currency = models.CharField(max_length=3, blank=True)
-    recorded_at = models.DateTimeField()
+    recorded_at = models.DateTimeField()  # when it was imported; of a row that had to wait, when it was mapped
+    replaced_at = models.DateTimeField(null=True)  # None: the row in force
 
     class Meta:
         ordering = ["workload", "day", "model"]
+        indexes = [
+            models.Index(fields=["workload", "day"], name="traffic_of_workload"),
+            models.Index(
+                fields=["source"],
+                condition=Q(workload__isnull=True) | Q(model__isnull=True),
+                name="traffic_waiting",
+            ),
+        ]
         constraints = [
-            models.UniqueConstraint(fields=["workload", "day", "model"], name="traffic_day_once"),
+            models.UniqueConstraint(
+                fields=["source", "day"], condition=Q(replaced_at__isnull=True), name="traffic_day_once"
+            ),
         ]
 
     def __str__(self) -> str:
-        return f"{self.workload} {self.day} {self.model}"
+        return f"{self.workload or self.source} {self.day} {self.model or ''}"
+
+
+class TrafficRule(models.Model):
+    """What a gateway's name stands for, from a day on: a workload, a model or both."""
+
+    kind = EnumField(GatewayName)
+    name = models.CharField(max_length=200)
+    from_on = models.DateField(null=True)  # first day; None: always
+    workload = models.ForeignKey(Workload, on_delete=models.CASCADE, null=True, related_name="traffic_rules")
+    model = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, null=True, related_name="+")
+    made_by = models.CharField(max_length=200)
+    made_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["kind", "name", "from_on"]
+        constraints = [
+            one_of("kind", GatewayName, "traffic_rule_kind_known"),
+            models.UniqueConstraint(fields=["kind", "name", "from_on"], name="traffic_rule_once"),
+            models.UniqueConstraint(
+                fields=["kind", "name"], condition=Q(from_on__isnull=True), name="traffic_rule_always_once"
+            ),
+            models.CheckConstraint(
+                condition=Q(workload__isnull=False) | Q(model__isnull=False), name="traffic_rule_says_something"
+            ),
+            models.CheckConstraint(condition=~Q(name=""), name="traffic_rule_has_name"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.name}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db.models import QuerySet
 
 from evaluations.enums import TeamRole
-from evaluations.models import Team
+from evaluations.models import Team, Workload
 from evaluations.selectors.access import Access
 from pilots.models import Pilot
 
@@ -22,6 +22,13 @@ class PilotAccess(Access):
 
     def may_open_for(self, team: Team) -> bool:
         return self.has_role(team, TeamRole.MANAGER)
+
+    def workloads_managed(self) -> frozenset[int] | None:
+        """Keys of the workloads that the person may change; None: all."""
+        if self.user.is_superuser:
+            return None
+        teams = [team.pk for team in self.teams() if self.may_open_for(team)]
+        return frozenset(Workload.objects.filter(team__in=teams).values_list("pk", flat=True))
 
     def may_open_any(self) -> bool:
         """Whether there is a team for which the person may open pilots."""

@@ -20,7 +20,7 @@ from evaluations.enums import AuditSource, TeamRole
 from evaluations.models import AuditEvent, SampleSet, Team
 from evaluations.services.audit import Actor
 from pilots.api.urls import described
-from pilots.models import ApiToken, IdempotentRequest, TrafficDay
+from pilots.models import ApiToken, IdempotentRequest
 from pilots.services.exports import ask_for_export
 from tests import factories as make
 from tests.pilots.api.programs import DEFINITION, ROOT, Program, endpoint
@@ -78,13 +78,7 @@ class World:
         self.owner = make.member(self.team, "owner")
         actor = Actor.person(self.owner, AuditSource.API)
         self.export = ask_for_export(key="portfolio", filters={}, by=actor, at=timezone.now())
-        TrafficDay.objects.create(
-            workload=self.pilot.workload,
-            day="2026-01-01",
-            model=self.pilot.incumbent,
-            requests=4711,
-            recorded_at=timezone.now(),
-        )
+        make.traffic(self.pilot.workload, "2026-01-01", {self.pilot.incumbent.slug: 4711})
         self.sample_set = SampleSet.objects.get()
         make.workload("memos", "legal")
 

@@ -12,7 +12,7 @@ from django.utils import timezone
 from evaluations.enums import AuditSource, PriceKind
 from evaluations.models import Price, SampleSet
 from evaluations.services.audit import Actor
-from pilots.models import Claim, TrafficDay
+from pilots.models import Claim
 from pilots.services.exports import ask_for_export
 from pilots.services.lifecycle import record_cutover, record_follow_up
 from tests import factories as make
@@ -139,9 +139,7 @@ def _a_row_more(number: int) -> None:
     endpoint(make.model(vendor_slug=f"vendor-{number}").slug)
     Price.objects.create(model=make.model("gpt-4"), effective_from=f"2026-01-0{number}")
     Claim.objects.create(model=make.model("gpt-4"), words=str(number), kind="quality", stated_on="2026-01-01")
-    TrafficDay.objects.create(
-        workload=made.workload, day="2026-01-01", model=made.incumbent, requests=1, recorded_at=timezone.now()
-    )
+    make.traffic(made.workload, "2026-01-01", {made.incumbent.slug: 1})
     SampleSet.objects.create(workload=made.workload, name="s", digest=str(number), size=1, frozen_at=timezone.now())
 
 
