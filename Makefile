@@ -5,7 +5,7 @@ PY := $(VENV)/bin/python
 SERVER ?= 127.0.0.1:8000
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo run worker test test-real-models lint format soak bench bench-scaling lock clean
+.PHONY: help install demo run worker test test-real-models lint format soak screenshots bench bench-scaling lock clean
 
 help: ## Say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
@@ -71,6 +71,9 @@ format: $(VENV)/.installed-dev ## Format and fix what can be fixed
 
 soak: $(VENV)/.installed-dev ## Fault and load tests at full size
 	PILOTS_SOAK=1 $(PY) -m pytest -m fault $(ARGS)
+
+screenshots: $(VENV)/.installed-dev ## Pictures of the key pages with the demo's data: wide and narrow, light and dark, into screenshots/
+	@$(PY) -m tests.browser.screenshots $(ARGS)
 
 bench: $(VENV)/.installed-dev ## How close a replay comes to the vendor's own limit, against baselines of the same run
 	$(PY) -m benchmarks.replay $(ARGS)

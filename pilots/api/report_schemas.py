@@ -13,7 +13,9 @@ from typing import Any, TypedDict, get_type_hints
 
 import msgspec
 
+from evaluations.enums import Verdict
 from pilots.api.shapes import ComparisonDocument
+from pilots.selectors.claims import ClaimsReport
 from pilots.selectors.evidence_report import EvidenceReport
 from pilots.selectors.filters import ReportFilters
 from pilots.selectors.reports import REPORTS
@@ -22,6 +24,10 @@ from pilots.selectors.retention import RetentionReport
 # Reports whose document is not the first of its kind any more.
 VERSIONS: Mapping[str, int] = {}
 _REF = "#/$defs/{name}"
+_INSTANTS: Mapping[str, Any] = {
+    "as_of": {"type": "string", "format": "date"},
+    "known_at": {"type": "string", "format": "date-time"},
+}
 
 
 class FiltersDocument(TypedDict, total=False):
@@ -41,6 +47,15 @@ class FiltersDocument(TypedDict, total=False):
     min_at_risk: int
 
 
+class ClaimEvidence(TypedDict):
+    """A criterion that bears on a claim."""
+
+    pilot: str
+    run: int
+    metric: str
+    verdict: Verdict
+
+
 def _retention(schemas: dict[str, Any]) -> dict[str, Any]:
     """The answer stands in the document itself, and in each group beside the group's key."""
     own: dict[str, Any] = schemas.pop("RetentionReport")
@@ -58,11 +73,25 @@ def _retention(schemas: dict[str, Any]) -> dict[str, Any]:
 def _evidence(schemas: dict[str, Any]) -> dict[str, Any]:
     """The two instants of the filters stand beside them; comparisons are those of the run document."""
     own: dict[str, Any] = schemas.pop("EvidenceReport")
-    instants = {"as_of": {"type": "string", "format": "date"}, "known_at": {"type": "string", "format": "date-time"}}
-    own["properties"] |= instants
-    own["required"] = [*instants, *own["required"]]
+    own["properties"] |= _INSTANTS
+    own["required"] = [*_INSTANTS, *own["required"]]
     comparisons = schemas["PilotEvidence"]["properties"]["comparisons"]
     comparisons["items"] = {"$ref": _REF.format(name="ComparisonDocument")}
+    return own
+
+
+def _claims(schemas: dict[str, Any]) -> dict[str, Any]:
+    """The two instants stand beside the filters; of what bears on a claim the document has what leads to it."""
+    own: dict[str, Any] = schemas.pop("ClaimsReport")
+    own["properties"] |= _INSTANTS
+    own["required"] = [*_INSTANTS, *own["required"]]
+    row = schemas["ClaimRow"]
+    del row["properties"]["bearings"]
+    row["properties"] |= {
+        "test": {"type": "string", "description": "What could decide it"},
+        "evidence": {"type": "array", "items": {"$ref": _REF.format(name="ClaimEvidence")}},
+    }
+    row["required"] = [name for name in row["required"] if name != "bearings"] + ["test", "evidence"]
     return own
 
 
@@ -70,6 +99,7 @@ def _evidence(schemas: dict[str, Any]) -> dict[str, Any]:
 _OWN_FORM: Mapping[type, Callable[[dict[str, Any]], dict[str, Any]]] = {
     RetentionReport: _retention,
     EvidenceReport: _evidence,
+    ClaimsReport: _claims,
 }
 
 
@@ -80,7 +110,9 @@ def report_schema(name: str) -> dict[str, Any] | None:
     if report is None:
         return None
     kind: Any = get_type_hints(report)["return"]
-    _, schemas = msgspec.json.schema_components([FiltersDocument, ComparisonDocument, kind], ref_template=_REF)
+    _, schemas = msgspec.json.schema_components(
+        [FiltersDocument, ComparisonDocument, ClaimEvidence, kind], ref_template=_REF
+    )
     form = _OWN_FORM.get(kind)
     own = schemas.pop(kind.__name__) if form is None else form(schemas)
     if "filters" in {field.name for field in fields(kind)}:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from evaluations.enums import Decision
+from pilots.selectors.claims import ClaimVerdict
+from pilots.selectors.predictiveness import Finding
 
 Document = Mapping[str, Any]
 Row = tuple[str, ...]
@@ -104,8 +106,65 @@ def _table(rows: Sequence[Row]) -> Iterator[str]:
         yield "  " + "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
 
 
+def _claims(document: Document) -> Iterator[str]:
+    yield f"Vendors' claims as of {document['as_of']}, known at {document['known_at']}"
+    for claim in document["claims"]:
+        yield ""
+        yield f'{claim["model"]}, {claim["stated_on"]}: "{claim["words"]}"'
+        yield f"  {ClaimVerdict(claim['verdict']).label}. {claim['test']}"
+        for one in claim["evidence"]:
+            yield f"  {one['pilot']}, run {one['run']}: {one['metric']} {one['verdict'].replace('_', '-')}"
+
+
+def _rollback_reasons(document: Document) -> Iterator[str]:
+    yield f"Rollback reasons as of {document['as_of']}, known at {document['known_at']}"
+    yield ""
+    yield document["headline"]
+    if document["reasons"]:
+        yield ""
+        rows: list[Row] = [("reason", "rollbacks", "share", "95 % interval", "median days", "pilots")]
+        for row in document["reasons"]:
+            share, limits = "withheld", "withheld"
+            if not document["withheld"]:
+                share, limits = _percent(row["share"]), f"{_percent(row['lower'])} to {_percent(row['upper'])}"
+            pilots = ", ".join(dict.fromkeys(one["pilot"] for one in row["rollbacks"]))
+            rows.append((row["code"], str(row["count"]), share, limits, f"{row['median_days']:g}", pilots))
+        yield from _table(rows)
+    for group in document["groups"]:
+        counts = ", ".join(f"{reason['code']} {reason['count']}" for reason in group["reasons"]) or "nobody went back"
+        yield f"{document['filters']['by']} {group['key']}: {group['rolled_back']} of {group['switched']}: {counts}"
+
+
+def _predictiveness(document: Document) -> Iterator[str]:
+    yield f"Does the verdict predict staying? As of {document['as_of']}, known at {document['known_at']}"
+    yield ""
+    yield from document["sentences"]
+    for row in document["verdicts"]:
+        yield ""
+        label = "no verdict read" if row["verdict"] is None else Decision(row["verdict"]).label
+        yield (
+            f"{label}: {row['switched']} of {row['attempts']} switched, {row['rolled_back']} rolled back,"
+            f" {row['still_switched']} still on it"
+        )
+        if row["calibrated"]:
+            table: list[Row] = [("day", "not back", "95 % interval", "at risk", "customers", "worst to best")]
+            yield from _table(table + [_point(point) for point in row["not_rolled_back"]])
+        for spell in row["spells"]:
+            why = f" ({spell['reason']})" if spell["reason"] else ""
+            yield f"  {spell['pilot']}: {spell['days']} days, {spell['status'].replace('_', ' ')}{why}"
+    for missed in document["missed"]:
+        yield ""
+        yield f"rolled back for {missed['code']}: {missed['count']}"
+        for one in missed["rollbacks"]:
+            heard = ", ".join(f"{row['metric']} {row['verdict'].replace('_', '-')}" for row in one["criteria"])
+            yield f"  {one['pilot']}: {Finding(one['finding']).label}{f' ({heard})' if heard else ''}"
+
+
 TEXTS: Mapping[str, Callable[[Document], Iterator[str]]] = {
+    "claims": _claims,
     "evidence": _evidence,
     "portfolio": _portfolio,
+    "predictiveness": _predictiveness,
     "retention": _retention,
+    "rollback-reasons": _rollback_reasons,
 }

@@ -1,5 +1,5 @@
 """What vendors say of their models, against what our replays found. Public surface: ``claims``, ``ClaimsReport``,
-``ClaimRow``, ``Bearing``, ``ClaimVerdict``, ``TESTS``.
+``ClaimRow``, ``Bearing``, ``ClaimVerdict``, ``TESTS``, ``kind_of``.
 
 A claim is decided by the agreed criteria of the pilots that have the model as their candidate, never by advisory ones:
 contradicted by one that is worse; supported where there is one, none is worse and all that are decided are better or
@@ -116,7 +116,7 @@ def claims(filters: ReportFilters, pilots: QuerySet[Pilot] | None = None) -> Cla
             for pilot in read
             if pilot.candidate == claim.model.slug
             for row in found[pilot.pilot]
-            if row.role in GATES and _kind_of(row) is claim.kind
+            if row.role in GATES and kind_of(row.metric) is claim.kind
         )
         rows.append(
             ClaimRow(
@@ -134,10 +134,13 @@ def claims(filters: ReportFilters, pilots: QuerySet[Pilot] | None = None) -> Cla
     return ClaimsReport(filters, tuple(rows))
 
 
-def _kind_of(row: CriterionRow) -> ClaimKind:
-    if row.metric == "failure_rate":
+def kind_of(metric: str) -> ClaimKind:
+    """What a criterion on ``metric`` tells of a model."""
+    if metric == "failure_rate":
         return ClaimKind.RELIABILITY
-    return {"money": ClaimKind.COST, "ms": ClaimKind.SPEED}.get(row.unit, ClaimKind.QUALITY)
+    if metric.startswith("cost_"):
+        return ClaimKind.COST
+    return ClaimKind.SPEED if metric.endswith("_ms") else ClaimKind.QUALITY
 
 
 def _verdict(kind: ClaimKind, verdicts: Sequence[Verdict]) -> ClaimVerdict:

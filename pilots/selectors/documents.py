@@ -1,4 +1,4 @@
-"""From dataclasses to the JSON of the public interface. Public surface: ``plain``."""
+"""From dataclasses to the JSON of the public interface. Public surface: ``plain``, ``report_document``."""
 
 from __future__ import annotations
 
@@ -33,3 +33,11 @@ def plain(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
         return {name: plain(getattr(value, name)) for name in _names(type(value))}
     raise TypeError(f"{type(value).__name__} has no place in a document")
+
+
+def report_document(report: Any) -> dict[str, Any]:
+    """A report's fields as they are named; of its ``filters`` what narrows or shapes it."""
+    return {
+        name: report.filters.to_document() if name == "filters" else plain(getattr(report, name))
+        for name in (field.name for field in fields(report))
+    }

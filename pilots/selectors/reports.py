@@ -12,10 +12,13 @@ from typing import Any, Protocol
 from django.db.models import QuerySet
 
 from pilots.models import Pilot
+from pilots.selectors.claims import claims
 from pilots.selectors.evidence_report import evidence
 from pilots.selectors.filters import ReportFilters
 from pilots.selectors.pilots import portfolio
+from pilots.selectors.predictiveness import predictiveness
 from pilots.selectors.retention import retention
+from pilots.selectors.rollback_reasons import rollback_reasons_report
 
 
 class Document(Protocol):
@@ -27,7 +30,10 @@ class Report(Protocol):
 
 
 REPORTS: Mapping[str, Report] = {
+    "claims": claims,
     "evidence": evidence,
     "portfolio": portfolio,
+    "predictiveness": predictiveness,
     "retention": retention,
+    "rollback-reasons": rollback_reasons_report,
 }

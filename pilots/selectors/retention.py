@@ -1,5 +1,5 @@
 """Which teams switched and did not switch back. Public surface: ``retention``, ``RetentionReport``, ``Answer``,
-``Funnel``, ``OfWhich``, ``SpellRow``, ``ReasonCount``.
+``Funnel``, ``OfWhich``, ``SpellRow``, ``spell_row``, ``ReasonCount``, ``rollback_reasons``.
 
 The unit of funnel and spells is one attempt to switch: each spell is one, and so is a pilot without a spell. Curves
 leave forced switches out: they tell of those who chose.
@@ -184,8 +184,8 @@ def _answer(
         curve=curve,
         median_days=median_days,
         restricted_mean_days=mean,
-        spells=tuple(_row(attempt, attempt.spell) for attempt in attempts if attempt.spell is not None),
-        reasons=_reasons(attempts),
+        spells=tuple(spell_row(attempt, attempt.spell) for attempt in attempts if attempt.spell is not None),
+        reasons=rollback_reasons(attempts),
     )
 
 
@@ -217,7 +217,7 @@ def _funnel(attempts: Sequence[Attempt]) -> Funnel:
     )
 
 
-def _row(attempt: Attempt, spell: ObservedSpell) -> SpellRow:
+def spell_row(attempt: Attempt, spell: ObservedSpell) -> SpellRow:
     return SpellRow(
         pilot=attempt.pilot,
         workload=attempt.workload,
@@ -241,7 +241,7 @@ def _row(attempt: Attempt, spell: ObservedSpell) -> SpellRow:
     )
 
 
-def _reasons(attempts: Sequence[Attempt]) -> tuple[ReasonCount, ...]:
+def rollback_reasons(attempts: Sequence[Attempt]) -> tuple[ReasonCount, ...]:
     pilots: dict[str, list[str]] = defaultdict(list)
     for attempt in attempts:
         spell = attempt.spell

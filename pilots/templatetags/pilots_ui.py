@@ -14,7 +14,9 @@ from pilots import charts
 from pilots.enums import EventKind, ExportState, PilotStatus, SpellStatus
 from pilots.exporters.registry import EXPORTERS
 from pilots.exporters.words import DEFINITIONS
+from pilots.selectors.claims import ClaimVerdict
 from pilots.selectors.evidence import CriterionRow
+from pilots.selectors.predictiveness import Finding
 from pilots.selectors.retention import SpellRow
 from pilots.templatetags.pilots_text import interval_text
 
@@ -50,6 +52,8 @@ TERMS = {
     "Still on the candidate": "Any end counts as having left; an upgrade inside the candidate's family goes on.",
     "Not back on the incumbent": "Ends only with a return to the incumbent model; followed until its shutdown.",
     "Not back with its vendor": "Ends with a return to any model of the incumbent's vendor.",
+    "Missed": "A rollback for something that the replays before the cutover had passed.",
+    "Median": "Half of them went back sooner, half later.",
     "Log-rank test": "How likely groups that stay equally long would differ as much as these by chance.",
 }
 # What an export takes over from the page's own query string.
@@ -81,6 +85,18 @@ RUN_REASONS = {
     "quota_exhausted": "the vendor's quota or credit is used up",
     "no_new_samples": "no new samples",
     "not_permitted": "samples were not permitted by the data agreement",
+}
+CLAIM_TONES = {
+    ClaimVerdict.SUPPORTED: "good",
+    ClaimVerdict.CONTRADICTED: "bad",
+    ClaimVerdict.NOT_ENOUGH: "caution",
+    ClaimVerdict.NOT_TESTABLE: "unknown",
+}
+FINDING_TONES = {
+    Finding.PASSED: "bad",
+    Finding.WARNED: "good",
+    Finding.UNDECIDED: "caution",
+    Finding.NOT_MEASURED: "caution",
 }
 EVENT_TONES = {
     EventKind.CUTOVER: "good",
@@ -140,6 +156,18 @@ def run_chip(status: str, reason: str = "") -> dict[str, str]:
         "tone": RUN_TONES.get(word, "caution" if reason else ""),
         "word": f"{word.label}: {RUN_REASONS.get(reason, reason.replace('_', ' '))}" if reason else word.label,
     }
+
+
+@register.inclusion_tag("pilots/_chip.html")
+def claim_chip(verdict: ClaimVerdict) -> dict[str, str]:
+    return {"tone": CLAIM_TONES[verdict], "word": verdict.label.capitalize()}
+
+
+@register.inclusion_tag("pilots/_chip.html")
+def finding_chip(finding: str) -> dict[str, str]:
+    """What the replays had said of a rollback's reason; good is that they saw it coming."""
+    word = Finding(finding)
+    return {"tone": FINDING_TONES.get(word, "unknown"), "word": word.label.capitalize()}
 
 
 @register.filter

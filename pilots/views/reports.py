@@ -1,17 +1,26 @@
-"""Reports: who stayed."""
+"""Reports: who stayed, why others went back, what verdicts foretold, what vendors claim."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
 
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
 from pilots.selectors.choices import filter_choices
-from pilots.selectors.filters import GROUPINGS
+from pilots.selectors.claims import TESTS
+from pilots.selectors.claims import claims as claims_report
+from pilots.selectors.filters import GROUPINGS, ReportFilters
+from pilots.selectors.predictiveness import predictiveness as predictiveness_report
+from pilots.selectors.reports import Report
 from pilots.selectors.retention import retention as retention_report
+from pilots.selectors.rollback_reasons import rollback_reasons_report
 from pilots.views.page import access_of, door, filters_of, page, whole_number
 
 SPELLS_A_PAGE = 50
+Context = Callable[[Any, ReportFilters], dict[str, Any]]  # of the report, for its page
 
 
 @door("GET")
@@ -34,3 +43,44 @@ def retention(request: HttpRequest) -> HttpResponse:
         "refusal": refusal,
     }
     return page(request, "pilots/reports/retention.html", context, section="retention", status=400 if refusal else 200)
+
+
+def _shown(
+    request: HttpRequest,
+    name: str,
+    read: Report,
+    *,
+    groupings: tuple[str, ...] = (),
+    more: Context = lambda report, filters: {},
+) -> HttpResponse:
+    """The report called ``name`` under the filters in the URL, on its own page."""
+    now = timezone.now()
+    pilots = access_of(request).pilots()
+    filters, refusal = filters_of(request, now=now)
+    report = read(filters, pilots)
+    context = {
+        "now": now,
+        "report": report,
+        "choices": filter_choices(pilots),
+        "groupings": groupings,
+        "filters": filters,
+        "refusal": refusal,
+        **more(report, filters),
+    }
+    template = f"pilots/reports/{name.replace('-', '_')}.html"
+    return page(request, template, context, section=name, status=400 if refusal else 200)
+
+
+@door("GET")
+def claims(request: HttpRequest) -> HttpResponse:
+    return _shown(request, "claims", claims_report, more=lambda report, filters: {"tests": TESTS})
+
+
+@door("GET")
+def rollback_reasons(request: HttpRequest) -> HttpResponse:
+    return _shown(request, "rollback-reasons", rollback_reasons_report, groupings=GROUPINGS)
+
+
+@door("GET")
+def predictiveness(request: HttpRequest) -> HttpResponse:
+    return _shown(request, "predictiveness", predictiveness_report)

@@ -11,7 +11,7 @@ from evaluations.models import ReplayRun, Team
 from pilots.models import Pilot
 from tests import factories as make
 from tests.browser.conftest import Watched, sign_in
-from tests.pilots.views.people import evaluated_pilot, planned_pilot
+from tests.pilots.views.people import REPORT_PAGES, evaluated_pilot, planned_pilot
 from tests.replays import start
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -108,7 +108,7 @@ def test_no_page_has_a_serious_barrier(evaluated: tuple[Pilot, ReplayRun], watch
     barriers = {"sign-in": _serious(watched)}
     sign_in(watched, "ana")
     addresses = [
-        *(reverse(f"pilots:{name}") for name in ("home", "list", "retention", "open", "exports", "audit", "prices")),
+        *(reverse(f"pilots:{name}") for name in ("home", "list", *REPORT_PAGES, "open", "exports", "audit", "prices")),
         *(reverse(f"pilots:{name}", args=[pilot.slug]) for name in ("pilot", "timeline", "evidence", "periods")),
         *(reverse(f"pilots:{name}", args=[pilot.slug]) for name in ("replays", "start-replay", "freeze")),
         reverse("pilots:record", args=[pilot.slug, "rollback"]),

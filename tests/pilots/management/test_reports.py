@@ -11,6 +11,7 @@ import time_machine
 from django.core.management import call_command
 
 from pilots.models import Pilot, PilotEvent
+from pilots.selectors.reports import REPORTS
 from pilots.services import lifecycle
 from tests import factories as make
 from tests.pilots.history_files import on_day, write_history
@@ -151,3 +152,16 @@ def test_a_bad_filter_is_one_line_and_exit_code_2(
     code, out, err = run(capsys, "report", *arguments, "--json")
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert err.startswith(line)
+
+
+@pytest.mark.parametrize("name", sorted(REPORTS))
+def test_every_report_reads_as_text_with_and_without_rows(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = run(capsys, "report", name)
+    assert (code, err) == (0, "")
+    make.rolled_back_pilot("triage", workload=make.workload("w-triage", "support"))
+    code, out, err = run(
+        capsys, "report", name, *(["--by", "team"] if name in ("retention", "rollback-reasons") else [])
+    )
+    assert (code, err, out.startswith("{")) == (0, "", False)
+    if name not in ("claims", "evidence"):
+        assert "triage" in out

@@ -19,6 +19,9 @@ from tests import factories as make
 from tests.pilots.exporters.replayed import work
 from tests.replays import ready_plan, vendors
 
+# Of the Reports area, by URL name.
+REPORT_PAGES = ("retention", "rollback-reasons", "predictiveness", "claims")
+
 
 def session(person: User) -> Client:
     client = Client()

@@ -11,7 +11,7 @@ from evaluations.models import Team
 from pilots import urls
 from pilots.models import Pilot
 from tests import factories as make
-from tests.pilots.views.people import evaluated_pilot, session
+from tests.pilots.views.people import REPORT_PAGES, evaluated_pilot, session
 
 pytestmark = pytest.mark.django_db
 
@@ -20,7 +20,7 @@ LISTS = {
     "home",
     "list",
     "jump",
-    "retention",
+    *REPORT_PAGES,
     "catalogue",
     "endpoints",
     "prices",
@@ -97,7 +97,7 @@ def test_lists_hold_only_the_persons_own_pilots() -> None:
     make.switched_pilot("ours", workload=make.workload("ours-w", "support"))
     make.switched_pilot("theirs", workload=make.workload("theirs-w", "legal"))
     client = session(make.member(make.team("support")))
-    for name in ("home", "list", "retention", "jump", "audit"):
+    for name in ("home", "list", *REPORT_PAGES, "jump", "audit"):
         text = client.get(reverse(f"pilots:{name}")).content.decode()
         assert "theirs" not in text, name
     assert "ours" in client.get(reverse("pilots:list")).content.decode()

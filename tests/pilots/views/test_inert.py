@@ -14,7 +14,7 @@ from django.utils import timezone
 from evaluations.models import CompletionContent, SampleContent, Team, Workload
 from pilots.services import lifecycle
 from tests import factories as make
-from tests.pilots.views.people import evaluated_pilot, session
+from tests.pilots.views.people import REPORT_PAGES, evaluated_pilot, session
 
 HOSTILE = (
     '<script>alert(1)</script><img src=x onerror=alert(1)><b hx-get="/audit/" hx-trigger="load">x</b>'
@@ -64,7 +64,7 @@ def test_hostile_words_are_inert_everywhere() -> None:
     lifecycle.record_cutover(pilot=pilot, by=make.actor(), at=timezone.now())
     client = session(make.member(Team.objects.get()))
     addresses = [
-        *(reverse(f"pilots:{name}") for name in ("home", "list", "retention", "audit", "exports", "jump")),
+        *(reverse(f"pilots:{name}") for name in ("home", "list", *REPORT_PAGES, "audit", "exports", "jump")),
         *(reverse(f"pilots:{name}", args=[pilot.slug]) for name in ("pilot", "timeline", "periods", "evidence")),
         *(reverse(f"pilots:{name}", args=[run.pk]) for name in ("run", "answers")),
         reverse("pilots:answer", args=[run.pk, 0]),

@@ -13,7 +13,7 @@ from evaluations.models import Price, Team
 from pilots.services.export_jobs import write_due_export
 from pilots.services.lifecycle import record_cutover, record_follow_up
 from tests import factories as make
-from tests.pilots.views.people import evaluated_pilot, planned_pilot, session
+from tests.pilots.views.people import REPORT_PAGES, evaluated_pilot, planned_pilot, session
 from tests.replays import start
 
 pytestmark = pytest.mark.django_db
@@ -25,7 +25,7 @@ def _queries(client: Client, address: str) -> int:
     return len(queries)
 
 
-@pytest.mark.parametrize("name", ["home", "list", "retention", "jump", "audit", "exports"])
+@pytest.mark.parametrize("name", ["home", "list", *REPORT_PAGES, "jump", "audit", "exports"])
 def test_lists_of_pilots(name: str) -> None:
     person = make.member(make.team("support"))
     client = session(person)
