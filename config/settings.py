@@ -181,6 +181,7 @@ CONTENT_SECURITY_POLICY = {
 }
 
 globals().update(env.email_url("EMAIL_URL", default="consolemail://"))
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.str("PILOTS_MAIL_FROM", default="pilots@localhost")
 
 LOGGING = {
     "version": 1,

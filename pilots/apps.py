@@ -20,14 +20,18 @@ class PilotsConfig(AppConfig):
         from pilots.services import (  # noqa: F401
             appending,
             claims,
+            deliveries,
             exports,
             history_import,
             lifecycle,
+            notice_settings,
             schedules,
             tokens,
             traffic,
             traffic_rules,
+            webhooks,
         )
 
         tick("pilots.tasks.tick_schedules", name="pilots-schedules")
         tick("pilots.tasks.tick_exports", name="pilots-exports")
+        tick("pilots.tasks.tick_notices", name="pilots-notices")

@@ -22,6 +22,12 @@ DEFAULTS: dict[str, Any] = {
     # /healthz is red when due work, or the scheduler, has stood still for so long. With the time that a lost worker's
     # lease takes to run out (LEASE_SECONDS) that is within a minute.
     "STALLED_AFTER_SECONDS": 40,
+    # Where people reach this site: the beginning of every link in an e-mail.
+    "PUBLIC_URL": "http://127.0.0.1:8000",
+    # So long an e-mail or a webhook waits after each failed attempt; after one more it is given up.
+    "NOTICE_RETRY_SECONDS": (10, 60, 300, 1800, 7200, 21600, 43200, 86400),
+    # So long a webhook may take to answer, and each step of a conversation with the mail server.
+    "NOTICE_TIMEOUT_SECONDS": 5,
     # Opens /metrics to a scraper that is not on this machine; '': nobody else.
     "METRICS_TOKEN": "",
     # The longest bodies that the API reads: JSON, and samples as lines.

@@ -178,3 +178,47 @@ class GatewayName(Choice):
     KEY_ALIAS = "key_alias", "alias of the key"
     TAG = "tag", "tag"
     WIRE_NAME = "wire_name", "model as called"
+
+
+class NoticeKind(Choice):
+    """What people and programs may be told of."""
+
+    RUN_FINISHED = "replay_run.finished", "a replay ended"
+    RUN_STOPPED_BY_BUDGET = "replay_run.stopped_by_budget", "a replay was stopped by its budget"
+    DECIDED = "pilot.decided", "a decision was recorded"
+    CUTOVER = "pilot.cutover", "a cutover was recorded"
+    ROLLED_BACK = "pilot.rolled_back", "a rollback was recorded"
+    CONFLICT_FOUND = "pilot.conflict_found", "traffic contradicts what is on record"
+    DRIFT_ALARMED = "drift.alarmed", "a measured figure drifts"
+    PRICE_CHANGED = "price.changed", "a price is new or was corrected"
+    RETIREMENT_NEAR = "model.retirement_near", "a model in use is near its retirement"
+    FOLLOW_UP_OVERDUE = "followup.overdue", "a follow-up is overdue"
+    # For people alone: programs hear of the overdue ones.
+    FOLLOW_UP_DUE = "followup.due", "a follow-up is due"
+    FOLLOW_UP_REMINDER = "followup.reminder", "a follow-up is still unanswered"
+    FOLLOW_UP_ESCALATED = "followup.escalated", "a follow-up of my team stays unanswered"
+
+
+class NoticeMode(Choice):
+    """How somebody wants to be told."""
+
+    OFF = "off", "not at all"
+    IN_APP = "in_app", "in the app"
+    EMAIL = "email", "in the app, and by e-mail at once"
+    DIGEST = "digest", "in the app, and in the daily e-mail"
+
+
+class Channel(Choice):
+    """How something leaves the house."""
+
+    EMAIL = "email", "e-mail"
+    WEBHOOK = "webhook", "webhook"
+
+
+class DeliveryState(Choice):
+    """Where a message that is to leave stands."""
+
+    PENDING = "pending", "waiting"
+    SENDING = "sending", "being sent"
+    DELIVERED = "delivered", "delivered"
+    FAILED = "failed", "given up"

@@ -1,1 +1,34 @@
+"""What the engine and the watchers tell us. Each receiver writes into the sender's transaction."""
 
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django.dispatch import receiver
+
+from evaluations.models import Price, ReplayRun
+from evaluations.signals import conflict_found, drift_alarmed, price_saved, replay_run_concluded
+from pilots.enums import NoticeKind
+from pilots.models import Pilot
+from pilots.services.notices import tell_of_finding, tell_of_price, tell_of_run
+
+
+@receiver(replay_run_concluded)
+def _run_concluded(run: ReplayRun, at: datetime, **kwargs: object) -> None:
+    tell_of_run(run, at=at)
+
+
+@receiver(price_saved)
+def _price_saved(price: Price, created: bool, at: datetime, **kwargs: object) -> None:
+    tell_of_price(price, created=created, at=at)
+
+
+@receiver(conflict_found)
+def _conflict_found(pilot: Pilot, at: datetime, key: str, words: str, data: dict[str, Any], **kwargs: object) -> None:
+    tell_of_finding(NoticeKind.CONFLICT_FOUND, pilot=pilot, at=at, key=key, words=words, data=data)
+
+
+@receiver(drift_alarmed)
+def _drift_alarmed(pilot: Pilot, at: datetime, key: str, words: str, data: dict[str, Any], **kwargs: object) -> None:
+    tell_of_finding(NoticeKind.DRIFT_ALARMED, pilot=pilot, at=at, key=key, words=words, data=data)

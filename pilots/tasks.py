@@ -43,6 +43,18 @@ def tick_exports() -> None:
     remove_old_files(now=now)
 
 
+@task
+def tick_notices() -> None:
+    """Tell people and programs what there is to tell."""
+    from pilots.services.deliveries import deliver_due
+    from pilots.services.spreading import spread_notices, write_digests
+
+    now = timezone.now()
+    spread_notices(now=now)
+    write_digests(now=now)
+    deliver_due(clock=timezone.now, stopping=stopping)
+
+
 def hint_to_write(*, times: int = 1) -> None:
     """Tell workers that an export is due. A broker that is down costs one sweep, never the request."""
     if not send_hints(write_export_file, (), queue="export", times=times):

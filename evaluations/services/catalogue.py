@@ -231,8 +231,8 @@ def save_price(
         values={**amounts, "source": source},
     )
     _audit(saved, by=by, at=at)
-    if saved.created is not None:
-        price_saved.send(sender=Price, price=saved.row, created=saved.created, at=at)
+    if saved.created or saved.changes.keys() - {"source"}:
+        price_saved.send(sender=Price, price=saved.row, created=bool(saved.created), at=at)
     return saved.row, saved.created
 
 

@@ -4,6 +4,7 @@ from pilots.models.claims import Claim
 from pilots.models.exports import ExportFile
 from pilots.models.followups import FollowUp
 from pilots.models.history import EventAttachment, PilotEvent, Spell
+from pilots.models.notices import Delivery, Notice, NoticeSettings, Notification, Webhook
 from pilots.models.pilots import Pilot
 from pilots.models.schedules import Schedule, ScheduleSlot
 from pilots.models.tokens import ApiToken, IdempotentRequest
@@ -12,10 +13,14 @@ from pilots.models.traffic import TrafficDay, TrafficRule, TrafficSource
 __all__ = [
     "ApiToken",
     "Claim",
+    "Delivery",
     "EventAttachment",
     "ExportFile",
     "FollowUp",
     "IdempotentRequest",
+    "Notice",
+    "NoticeSettings",
+    "Notification",
     "Pilot",
     "PilotEvent",
     "Schedule",
@@ -24,4 +29,5 @@ __all__ = [
     "TrafficDay",
     "TrafficRule",
     "TrafficSource",
+    "Webhook",
 ]

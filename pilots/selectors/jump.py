@@ -38,6 +38,9 @@ _PAGES = (
     ("catalogue", "Catalogue", "models, endpoints, prices"),
     ("exports", "Exports", "workbooks"),
     ("audit", "Audit", "who did what"),
+    ("notices", "Notifications", "what happened"),
+    ("notice-settings", "How I am told", "e-mail, daily digest"),
+    ("webhooks", "Webhooks", "who else is told"),
 )
 
 

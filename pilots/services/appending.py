@@ -17,6 +17,7 @@ from pilots.facts import Event, Problem, Timeline
 from pilots.models import EventAttachment, Pilot, PilotEvent
 from pilots.selectors.timelines import histories, known_models, switch_of
 from pilots.services.drafts import EventDraft, check
+from pilots.services.notices import tell_of_event
 from pilots.services.projection import Projection, claim, faster, write_projections
 from pilots.timeline import read
 
@@ -66,7 +67,7 @@ def append_event(*, pilot: Pilot, by: Actor, at: datetime, draft: EventDraft, ve
         if stored is not None:
             return _again(stored, by)
         # A fresh copy: after a refusal the caller's instance is still what it was.
-        current = Pilot.objects.select_related("workload__team").get(pk=pilot.pk)
+        current = Pilot.objects.select_related("workload__team", "incumbent", "candidate").get(pk=pilot.pk)
         seen = pilot.version if version is None else version
         if current.version != seen:
             raise Conflict(faster(current))
@@ -93,6 +94,7 @@ def append_event(*, pilot: Pilot, by: Actor, at: datetime, draft: EventDraft, ve
             team=current.workload.team,
             data=_audited(event, status_before, current.status),
         )
+        tell_of_event(event, current, at=at)
     for name in CACHED:
         setattr(pilot, name, getattr(current, name))
     return event

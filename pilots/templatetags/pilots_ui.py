@@ -11,7 +11,7 @@ from django.utils.text import slugify
 
 from evaluations.enums import Decision, RunStatus, StopReason, Verdict
 from pilots import charts
-from pilots.enums import EventKind, ExportState, PilotStatus, SpellStatus
+from pilots.enums import DeliveryState, EventKind, ExportState, PilotStatus, SpellStatus
 from pilots.exporters.registry import EXPORTERS
 from pilots.exporters.words import DEFINITIONS
 from pilots.selectors.claims import ClaimVerdict
@@ -76,6 +76,10 @@ EXPORT_TONES = {
     ExportState.PENDING: "unknown",
     ExportState.DONE: "good",
     ExportState.FAILED: "bad",
+}
+DELIVERY_TONES = {
+    DeliveryState.DELIVERED: "good",
+    DeliveryState.FAILED: "bad",
 }
 RUN_REASONS = {
     **{reason.value: reason.label for reason in StopReason},
@@ -224,6 +228,11 @@ def bar_length(value: float, largest: float, width: float) -> str:
 @register.inclusion_tag("pilots/_chip.html")
 def export_chip(state: ExportState) -> dict[str, str]:
     return {"tone": EXPORT_TONES.get(state, ""), "word": state.label.capitalize()}
+
+
+@register.inclusion_tag("pilots/_chip.html")
+def delivery_chip(state: DeliveryState) -> dict[str, str]:
+    return {"tone": DELIVERY_TONES.get(state, "unknown"), "word": state.label.capitalize()}
 
 
 @register.inclusion_tag("pilots/exports/_button.html", takes_context=True)

@@ -53,6 +53,7 @@ def test_the_scheduler_ticks_on_default_and_its_sending_is_its_sign_of_life(sent
     entries = {name: entry for name, entry in current_app.conf.beat_schedule.items() if name.startswith("pilots-")}
     ticks = {
         "pilots-exports": "pilots.tasks.tick_exports",
+        "pilots-notices": "pilots.tasks.tick_notices",
         "pilots-schedules": "pilots.tasks.tick_schedules",
         "pilots-sweep": "evaluations.tasks.sweep",
     }

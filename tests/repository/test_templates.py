@@ -23,6 +23,7 @@ STATIC = ROOT / "pilots" / "static" / "pilots"
 ADDRESSES = {"src", "srcset", "poster", "data", "background", "xlink:href"}
 # Templates that print an address which did not come from {% url %}, and what makes it harmless.
 GIVEN_ADDRESSES = {
+    "pilots/mail/notices.html": "an e-mail: made by ``pilots.links`` from a URL name",
     "pilots/_reference.html": "only http and https pass the filter is_link; no referrer, no opener",
     "pilots/_sort_header.html": "a query made by the tag",
     "pilots/_empty.html": "made by {% url %} in the including template",

@@ -28,6 +28,10 @@ LISTS = {
     "audit",
     "tokens",
     "api-docs",
+    "notices",
+    "bell",
+    "notice-settings",
+    "webhooks",
 }
 OF_A_PILOT = {"pilot", "timeline", "evidence", "periods", "replays"}
 MANAGED = {"start-replay", "freeze", "record", "schedule"}
@@ -35,6 +39,8 @@ OF_A_RUN = {"run", "progress", "answers"}
 MANAGED_RUN = {"cancel", "resume"}
 # Sign-in and sign-out are open to all; the rest have tests of their own.
 ELSEWHERE = {"sign-in", "sign-out", "choose-team", "open", "answer", "write-export", "revoke-token"}
+# What one person was told, and a team's webhooks: tests/pilots/views/test_notices.py.
+OF_NOTICES = {"read-notices", "follow-notice", "webhook", "renew-secret", "end-webhook", "repeat-delivery"}
 # Of a file that somebody asked for, and theirs alone: tests/pilots/views/test_exports.py.
 OF_AN_EXPORT = {"export", "export-state", "export-file", "retry-export"}
 
@@ -49,7 +55,7 @@ def _address(name: str, pilot: Pilot) -> str:
 
 def test_every_page_is_named_in_one_of_the_tests() -> None:
     names = {route.name for route in urls.urlpatterns if isinstance(route, URLPattern)}
-    assert names == LISTS | OF_A_PILOT | MANAGED | OF_A_RUN | MANAGED_RUN | OF_AN_EXPORT | ELSEWHERE
+    assert names == LISTS | OF_A_PILOT | MANAGED | OF_A_RUN | MANAGED_RUN | OF_AN_EXPORT | OF_NOTICES | ELSEWHERE
 
 
 @pytest.mark.django_db(transaction=True)
