@@ -19,6 +19,7 @@ from pilots.views import (
     runs,
     schedules,
     session,
+    traffic,
 )
 
 
@@ -77,6 +78,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("exports/<int:pk>/retry/", exports.retry, name="retry-export"),
     path("exports/<int:pk>/file/", exports.download, name="export-file"),
     path("exports/write/", exports.write, name="write-export"),
+    path("traffic/", traffic.traffic, name="traffic"),
+    path("traffic/import/", traffic.bring, name="import-traffic"),
+    path("traffic/rules/add/", traffic.add, name="add-traffic-rule"),
+    path("traffic/rules/<int:pk>/remove/", traffic.remove, name="remove-traffic-rule"),
     path("audit/", records.audit, name="audit"),
     path("tokens/", programs.tokens, name="tokens"),
     path("tokens/<int:pk>/revoke/", programs.revoke, name="revoke-token"),

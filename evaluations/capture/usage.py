@@ -105,13 +105,17 @@ def daily_row(line: int, row: dict[str, Any]) -> UsageRow:
 
 
 def _table(path: Path) -> Iterator[UsageRow | BadLine]:
-    for number, (line, cells) in enumerate(read_table(path, max_rows=MOST_ROWS)):
-        if number == 0 and (missing := [name for name in REQUIRED if name not in cells]):
+    empty = True
+    for line, cells in read_table(path, max_rows=MOST_ROWS):
+        if empty and (missing := [name for name in REQUIRED if name not in cells]):
             raise CaptureError(f"{path.name}: line 1: the column {missing[0]!r} is missing")
+        empty = False
         try:
             yield daily_row(line, cells)
         except FieldError as error:
             yield BadLine(line, error.field, error.reason)
+    if empty:
+        raise CaptureError(f"{path.name}: there is no row under the column names")
 
 
 def _daily(line: int, value: Any) -> Iterable[UsageRow]:

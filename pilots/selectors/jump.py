@@ -36,6 +36,7 @@ _PAGES = (
     ("predictiveness", "Predictiveness", "what verdicts foretold"),
     ("claims", "Claims", "what vendors say, against our replays"),
     ("catalogue", "Catalogue", "models, endpoints, prices"),
+    ("traffic", "Traffic", "observed usage, mapping rules"),
     ("exports", "Exports", "workbooks"),
     ("audit", "Audit", "who did what"),
     ("notices", "Notifications", "what happened"),

@@ -66,6 +66,9 @@ def test_a_file_without_usage_is_refused(tmp_path: Path) -> None:
     (tmp_path / "few.csv").write_text("workload,day,model\ntriage,2026-09-03,gpt-4\n")
     with pytest.raises(CaptureError, match="line 1: the column 'requests' is missing"):
         read(tmp_path / "few.csv")
+    (tmp_path / "none.csv").write_text(HEADER)
+    with pytest.raises(CaptureError, match=r"none\.csv: there is no row under the column names"):
+        read(tmp_path / "none.csv")
 
 
 def test_litellm_spend_logs(tmp_path: Path) -> None:

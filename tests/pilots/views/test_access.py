@@ -24,6 +24,7 @@ LISTS = {
     "catalogue",
     "endpoints",
     "prices",
+    "traffic",
     "exports",
     "audit",
     "tokens",
@@ -41,6 +42,8 @@ MANAGED_RUN = {"cancel", "resume"}
 ELSEWHERE = {"sign-in", "sign-out", "choose-team", "open", "answer", "write-export", "revoke-token"}
 # What one person was told, and a team's webhooks: tests/pilots/views/test_notices.py.
 OF_NOTICES = {"read-notices", "follow-notice", "webhook", "renew-secret", "end-webhook", "repeat-delivery"}
+# Of those who manage any pilots: tests/pilots/views/test_traffic.py.
+ELSEWHERE |= {"import-traffic", "add-traffic-rule", "remove-traffic-rule"}
 # Of a file that somebody asked for, and theirs alone: tests/pilots/views/test_exports.py.
 OF_AN_EXPORT = {"export", "export-state", "export-file", "retry-export"}
 
