@@ -5,6 +5,8 @@ import time
 from django.apps import AppConfig
 
 STARTED_AT = time.monotonic()  # of this process, by the clock that nobody sets
+# Days are what it counts; so soon after a start, or a change, somebody hears of it.
+REMINDER_SECONDS = 60
 
 
 class PilotsConfig(AppConfig):
@@ -35,3 +37,4 @@ class PilotsConfig(AppConfig):
         tick("pilots.tasks.tick_schedules", name="pilots-schedules")
         tick("pilots.tasks.tick_exports", name="pilots-exports")
         tick("pilots.tasks.tick_notices", name="pilots-notices")
+        tick("pilots.tasks.tick_reminders", name="pilots-reminders", seconds=REMINDER_SECONDS)

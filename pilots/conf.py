@@ -7,6 +7,13 @@ from typing import Any
 DEFAULTS: dict[str, Any] = {
     # Days after a cutover on which somebody confirms what the workload runs on.
     "FOLLOW_UP_DAYS": (30, 60, 90, 180, 365),
+    # Asked in vain for so long: whoever was asked is reminded, and then the team's managers are told.
+    "FOLLOW_UP_REMIND_AFTER_DAYS": 7,
+    "FOLLOW_UP_ESCALATE_AFTER_DAYS": 14,
+    # So long the link in the e-mail answers without a sign-in.
+    "FOLLOW_UP_LINK_DAYS": 30,
+    # Days before a model's retirement on which the teams that use it are warned.
+    "RETIREMENT_WARN_DAYS": (180, 120, 90, 60, 30, 7),
     # No confirmation this long past a due follow-up: lost to follow-up.
     "LOST_AFTER_DAYS": 60,
     # Days at which retention is read.

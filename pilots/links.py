@@ -13,6 +13,8 @@ def path_of(notice: Notice) -> str:
     """The page that shows what ``notice`` is about."""
     if "run" in notice.data:
         return reverse("pilots:run", args=[notice.data["run"]])
+    if notice.pilot is not None and notice.kind.value.startswith("followup."):
+        return reverse("pilots:record", args=[notice.pilot.slug, "follow_up"])
     if notice.pilot is not None:
         return reverse("pilots:pilot", args=[notice.pilot.slug])
     return reverse("pilots:prices" if notice.kind is NoticeKind.PRICE_CHANGED else "pilots:catalogue")

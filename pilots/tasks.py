@@ -55,6 +55,17 @@ def tick_notices() -> None:
     deliver_due(clock=timezone.now, stopping=stopping)
 
 
+@task
+def tick_reminders() -> None:
+    """Ask for follow-ups that are due, and warn of models that retire."""
+    from pilots.services.asking import ask_for_follow_ups
+    from pilots.services.retirements import warn_of_retirements
+
+    now = timezone.now()
+    ask_for_follow_ups(now=now)
+    warn_of_retirements(now=now)
+
+
 def hint_to_write(*, times: int = 1) -> None:
     """Tell workers that an export is due. A broker that is down costs one sweep, never the request."""
     if not send_hints(write_export_file, (), queue="export", times=times):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import URLPattern, URLResolver, include, path, re_path, register_converter
 
 from pilots.views import (
+    answering,
     exports,
     home,
     machines,
@@ -90,6 +91,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("notifications/read/", notices.read_all, name="read-notices"),
     path("notifications/<int:pk>/", notices.follow, name="follow-notice"),
     path("notifications/settings/", notices.settings, name="notice-settings"),
+    path("follow-ups/answer/<str:token>/", answering.answer, name="answer-follow-up"),
     path("webhooks/", notices.webhooks, name="webhooks"),
     path("webhooks/<int:pk>/", notices.webhook, name="webhook"),
     path("webhooks/<int:pk>/secret/", notices.renew, name="renew-secret"),

@@ -1,4 +1,5 @@
-"""What waits for somebody. Public surface: ``attention``, ``Matter``, ``overdue_follow_ups``."""
+"""What waits for somebody. Public surface: ``attention``, ``Matter``, ``overdue_follow_ups``,
+``unanswered_follow_ups``."""
 
 from __future__ import annotations
 
@@ -49,10 +50,15 @@ def attention(pilots: QuerySet[Pilot], *, at: datetime) -> tuple[Matter, ...]:
 
 def overdue_follow_ups(pilots: QuerySet[Pilot], today: date) -> QuerySet[FollowUp]:
     """Unanswered and past their day, of running periods that nobody has confirmed since."""
+    return unanswered_follow_ups(pilots, today).filter(due_on__lt=today)
+
+
+def unanswered_follow_ups(pilots: QuerySet[Pilot], today: date) -> QuerySet[FollowUp]:
+    """The same, with those whose day is today."""
     return FollowUp.objects.filter(
         pilot__in=pilots,
         answered_by=None,
-        due_on__lt=today,
+        due_on__lte=today,
         pilot__spells__number=F("spell_number"),
         pilot__spells__ended_on=None,
         pilot__spells__last_confirmed_on__lt=F("due_on"),

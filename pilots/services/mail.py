@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from django.core.mail import EmailMultiAlternatives
@@ -13,6 +14,11 @@ from django.urls import reverse
 from pilots.conf import setting
 from pilots.links import absolute, path_of
 from pilots.models import Delivery, Notice
+from pilots.services.asking import link_token
+from pilots.services.spreading import FOR_OWNERS as ASKING
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
 
 DIGEST_AT_MOST = 100
 
@@ -23,6 +29,7 @@ class Line:
 
     words: str
     link: str
+    label: str
 
 
 def message_of(delivery: Delivery) -> EmailMultiAlternatives:
@@ -33,12 +40,12 @@ def message_of(delivery: Delivery) -> EmailMultiAlternatives:
     """
     assert delivery.user is not None
     if delivery.notice is not None:
-        subject, lines, left = delivery.notice.words, [_line(delivery.notice)], 0
+        subject, lines, left = delivery.notice.words, [_line(delivery.notice, delivery.user)], 0
     else:
         notices = Notice.objects.filter(notifications__digest=delivery).select_related("pilot")
         told = list(notices.order_by("-happened_at", "-id")[: DIGEST_AT_MOST + 1])
         left = max(0, notices.count() - DIGEST_AT_MOST)
-        lines = [_line(notice) for notice in told[:DIGEST_AT_MOST]]
+        lines = [_line(notice, delivery.user) for notice in told[:DIGEST_AT_MOST]]
         subject = f"{len(lines) + left} news about your pilots"
     host = urlsplit(setting("PUBLIC_URL")).hostname or "localhost"
     settings_link = absolute(reverse("pilots:notice-settings"))
@@ -58,12 +65,15 @@ def message_of(delivery: Delivery) -> EmailMultiAlternatives:
     return message
 
 
-def _line(notice: Notice) -> Line:
-    return Line(f"{notice.words}.", absolute(path_of(notice)))
+def _line(notice: Notice, reader: User) -> Line:
+    if notice.kind in ASKING:
+        link = absolute(reverse("pilots:answer-follow-up", args=[link_token(notice, reader)]))
+        return Line(f"{notice.words}.", link, "Answer by one button, without signing in")
+    return Line(f"{notice.words}.", absolute(path_of(notice)), "Look at it")
 
 
 def _text(lines: Sequence[Line], left: int, settings_link: str) -> str:
-    parts = [f"{line.words}\n{line.link}" for line in lines]
+    parts = [f"{line.words}\n{line.label}: {line.link}" for line in lines]
     if left:
         parts.append(f"And {left} more, in the app.")
     parts.append(f"-- \nModel Switch Pilots. What you are told, and how: {settings_link}")

@@ -52,18 +52,20 @@ def test_a_replay_is_hinted_at_on_replay_and_settled_on_scoring(sent: Sent) -> N
 def test_the_scheduler_ticks_on_default_and_its_sending_is_its_sign_of_life(sent: Sent) -> None:
     entries = {name: entry for name, entry in current_app.conf.beat_schedule.items() if name.startswith("pilots-")}
     ticks = {
-        "pilots-exports": "pilots.tasks.tick_exports",
-        "pilots-notices": "pilots.tasks.tick_notices",
-        "pilots-schedules": "pilots.tasks.tick_schedules",
-        "pilots-sweep": "evaluations.tasks.sweep",
+        "pilots-exports": ("pilots.tasks.tick_exports", 5.0, "default"),
+        "pilots-notices": ("pilots.tasks.tick_notices", 5.0, "default"),
+        "pilots-purge": ("evaluations.tasks.tick_purge", 3600.0, "default"),
+        "pilots-reminders": ("pilots.tasks.tick_reminders", 60.0, "default"),
+        "pilots-schedules": ("pilots.tasks.tick_schedules", 5.0, "default"),
+        "pilots-sweep": ("evaluations.tasks.sweep", 5.0, "default"),
     }
     assert {name: (entry["task"], entry["schedule"].seconds) for name, entry in entries.items()} == {
-        name: (task, 5.0) for name, task in ticks.items()
+        name: (task, seconds) for name, (task, seconds, _) in ticks.items()
     }
     for name in sorted(entries):
         assert not Heartbeat.objects.exists()
         current_app.send_task(entries[name]["task"], **entries[name]["options"])
-    assert sent == [(ticks[name], "default") for name in sorted(ticks)]
+    assert sent == [(task, queue) for _, (task, _, queue) in sorted(ticks.items())]
     assert [str(row.name) for row in Heartbeat.objects.all()] == ["scheduler"]
 
 

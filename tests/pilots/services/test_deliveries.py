@@ -220,7 +220,7 @@ def test_an_email_says_what_happened_and_where_to_look() -> None:
     assert deliver() == 1
     (message,) = mail.outbox
     assert (message.subject, message.to) == ("triage: k", ["ana@example.com"])
-    assert "triage: k.\nhttp://127.0.0.1:8000/pilots/triage/\n" in str(message.body)
+    assert "triage: k.\nLook at it: http://127.0.0.1:8000/pilots/triage/\n" in str(message.body)
     html, kind = message.alternatives[0]  # type: ignore[attr-defined]
     assert (kind, 'href="http://127.0.0.1:8000/pilots/triage/"' in html) == ("text/html", True)
     row = Delivery.objects.get()

@@ -39,7 +39,7 @@ MANAGED = {"start-replay", "freeze", "record", "schedule"}
 OF_A_RUN = {"run", "progress", "answers"}
 MANAGED_RUN = {"cancel", "resume"}
 # Sign-in and sign-out are open to all; the rest have tests of their own.
-ELSEWHERE = {"sign-in", "sign-out", "choose-team", "open", "answer", "write-export", "revoke-token"}
+ELSEWHERE = {"sign-in", "sign-out", "choose-team", "open", "answer", "write-export", "revoke-token", "answer-follow-up"}
 # What one person was told, and a team's webhooks: tests/pilots/views/test_notices.py.
 OF_NOTICES = {"read-notices", "follow-notice", "webhook", "renew-secret", "end-webhook", "repeat-delivery"}
 # Of those who manage any pilots: tests/pilots/views/test_traffic.py.
