@@ -36,6 +36,8 @@ register_actions(
         "replay_run.paused": "waits, because the vendor's quota or credit is used up, with",
         "replay_run.unpaused": "let the vendors be called again for",
         "replay_run.ended": "saw the end of",
+        "replay_run.rescoring": "asked for the answers to be judged again of",
+        "replay_run.rescored": "judged again, after the fact, the answers of",
         "review_batch.created": "asked for reviews in",
         "review_batch.handed_over": "gave other people the open reviews of",
         "review_batch.closed": "closed",

@@ -84,10 +84,22 @@ def settle_run(run_id: int) -> None:
 
 
 @task
+def settle_rescoring(rescoring_id: int) -> None:
+    """Judge the answers of a run again, and keep what they say."""
+    from evaluations.models import Rescoring
+    from evaluations.services import rescoring
+
+    found = Rescoring.objects.filter(pk=rescoring_id, finished_at=None).first()
+    if found is not None and not stopping():
+        rescoring.settle_rescoring(rescoring=found, at=timezone.now())
+
+
+@task
 def sweep() -> None:
     """The safety net under every lost message: hints again for whatever is due and in nobody's hands."""
     from evaluations.selectors.queue import work_for
     from evaluations.services.heartbeats import beat
+    from evaluations.services.rescoring import open_rescorings
     from evaluations.services.work import open_runs
 
     now = timezone.now()
@@ -96,6 +108,8 @@ def sweep() -> None:
             hint(run.pk, chunks=due)
         else:
             hint_to_settle(run.pk)
+    for rescoring in open_rescorings():
+        hint_to_rescore(rescoring.pk)
     beat(Beat.SWEEP, at=now)
 
 
@@ -134,6 +148,10 @@ def _sweep_sent(**kwargs: object) -> None:
 
 def hint_to_settle(run_id: int) -> None:
     send_hints(settle_run, (run_id,), queue="scoring")
+
+
+def hint_to_rescore(rescoring_id: int) -> None:
+    send_hints(settle_rescoring, (rescoring_id,), queue="scoring")
 
 
 def hint(run_id: int, *, chunks: int) -> None:

@@ -64,6 +64,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("runs/<int:pk>/progress/", runs.progress, name="progress"),
     path("runs/<int:pk>/cancel/", runs.cancel, name="cancel"),
     path("runs/<int:pk>/resume/", runs.resume, name="resume"),
+    path("runs/<int:pk>/judge-again/", runs.judge, name="judge-again"),
     path("runs/<int:pk>/answers/", runs.answers, name="answers"),
     path("runs/<int:pk>/answers/<int:position>/", runs.answer, name="answer"),
     path("reports/retention/", reports.retention, name="retention"),

@@ -15,7 +15,7 @@ from evaluations.models.samples import (
     SampleSet,
     SampleSetMember,
 )
-from evaluations.models.scores import ComparisonRow, ScoreRow, ScoringTurn
+from evaluations.models.scores import ComparisonRow, Rescoring, ScoreRow, ScoringTurn
 from evaluations.models.teams import BudgetMonth, DataAgreement, Membership, Team, Workload
 
 __all__ = [
@@ -40,6 +40,7 @@ __all__ = [
     "RecordedContent",
     "RecordedResponse",
     "ReplayRun",
+    "Rescoring",
     "Review",
     "ReviewAnswer",
     "ReviewBatch",

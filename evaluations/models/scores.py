@@ -1,17 +1,21 @@
-"""Stored scores, whose turn it is to make them, and the comparisons that a run ended with."""
+"""Stored scores, whose turn it is to make them, the comparisons that a run ended with, and later readings of it."""
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.db import models
 
-from evaluations.enums import CriterionRole, Verdict
+from evaluations.enums import CriterionRole, Decision, Verdict
 from evaluations.models.fields import EnumField, one_of
 from evaluations.models.plans import PlanVersion
 from evaluations.models.replays import Completion, ReplayRun
 
 
 class ScoreRow(models.Model):
-    """A scorer's result for one completion. ``value`` is None where it could not judge: unscored is not zero."""
+    """A scorer's result for one completion. ``value`` is None where it could not judge: unscored is not zero.
+
+    A later version of the plan adds rows of its own (``Rescoring``); the run's are those of its own plan version.
+    """
 
     completion = models.ForeignKey(Completion, on_delete=models.CASCADE, related_name="scores")
     key = models.CharField(max_length=80)  # the scorer's key in the plan
@@ -64,3 +68,26 @@ class ComparisonRow(models.Model):
 
     def __str__(self) -> str:
         return f"{self.metric} of {self.run}"
+
+
+class Rescoring(models.Model):
+    """The answers of a run, judged again by a later version of its plan: after the fact, beside the run's verdict."""
+
+    run = models.ForeignKey(ReplayRun, on_delete=models.CASCADE, related_name="rescorings")
+    plan_version = models.ForeignKey(PlanVersion, on_delete=models.PROTECT, related_name="rescorings")  # that judges
+    requested_at = models.DateTimeField()
+    requested_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    finished_at = models.DateTimeField(null=True)  # None: not all is judged yet, and nothing below is known
+    decision = EnumField(Decision, blank=True)
+    decision_reason = models.CharField(max_length=300, blank=True)
+    evidence_samples = models.PositiveIntegerField(null=True)
+    comparisons = models.JSONField(default=list)  # documents, in the order of the criteria
+
+    class Meta:
+        ordering = ["run", "plan_version"]
+        constraints = [models.UniqueConstraint(fields=["run", "plan_version"], name="rescoring_once")]
+
+    def __str__(self) -> str:
+        return f"{self.run} by {self.plan_version}"

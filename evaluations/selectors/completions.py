@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.core.paginator import Page, Paginator
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet
 
 from evaluations.enums import ArmRole, Flip
 from evaluations.models import Completion, ReplayRun, Sample, ScoreRow
+from evaluations.selectors.evidence import own_scores
 
 FLIPS = {"harmful": Flip.HARMFUL, "beneficial": Flip.BENEFICIAL}
 
@@ -62,15 +63,17 @@ def pairs(
     if count is not None:
         pages.count = count
     listed = pages.get_page(page)
-    return _finish(list(listed.object_list), incumbent), listed
+    return _finish(list(listed.object_list), incumbent, run), listed
 
 
-def _finish(rows: Sequence[Completion], incumbent: QuerySet[Completion]) -> list[PairRow]:
+def _finish(rows: Sequence[Completion], incumbent: QuerySet[Completion], run: ReplayRun) -> list[PairRow]:
     """Fetch everything a page shows with three queries."""
     sample_ids = [row.sample_id for row in rows]
     others = {(other.sample_id, other.repeat): other for other in incumbent.filter(sample__in=sample_ids)}
     scores: dict[int, dict[str, float | None]] = {}
-    given = ScoreRow.objects.filter(completion__in=[answer.pk for answer in (*rows, *others.values())])
+    given = ScoreRow.objects.filter(
+        own_scores(run.plan_version), completion__in=[answer.pk for answer in (*rows, *others.values())]
+    )
     for completion_id, key, value in given.values_list("completion_id", "key", "value"):
         scores.setdefault(completion_id, {})[key] = value
     samples = Sample.objects.in_bulk(sample_ids)
@@ -134,7 +137,7 @@ def pair_content(run: ReplayRun, *, position: int, repeat: int = 0) -> PairConte
     found = list(
         Completion.objects.filter(arm__run=run, position=position, repeat=repeat)
         .select_related("arm__model", "content", "sample__content")
-        .prefetch_related("scores")
+        .prefetch_related(Prefetch("scores", ScoreRow.objects.filter(own_scores(run.plan_version))))
     )
     if not found:
         return None

@@ -1,6 +1,7 @@
 """What all runs of a plan version say, sample by sample.
 
-Public surface: ``Evidence``, ``ArmEvidence``, ``Column``, ``column``, ``evidence_for``, ``score_of``.
+Public surface: ``Evidence``, ``ArmEvidence``, ``Column``, ``column``, ``evidence_for``, ``runs_until``, ``score_of``,
+``own_scores``.
 
 A sample that was answered several times counts once, with its mean. A vendor's failure counts as a failed answer; an
 outcome of our own making leaves the sample out of the counted comparison. Rows are read once, in any order, into eight
@@ -17,7 +18,7 @@ from itertools import islice
 from typing import Any
 
 import numpy as np
-from django.db.models import BigIntegerField, CharField, ExpressionWrapper, F, OuterRef, Q, Subquery, Value
+from django.db.models import BigIntegerField, CharField, ExpressionWrapper, F, OuterRef, Q, QuerySet, Subquery, Value
 from django.db.models.functions import Coalesce
 from numpy.typing import NDArray
 
@@ -69,13 +70,33 @@ class Evidence:
         return len(self.samples)
 
 
-def evidence_for(version: PlanVersion, *, at_end_of: ReplayRun | None = None) -> Evidence:
-    """The evidence of every ended run of ``version``, and of ``at_end_of`` which is about to end."""
+def runs_until(run: ReplayRun) -> QuerySet[ReplayRun]:
+    """``run``, which has ended, and the runs of its plan version that had ended before."""
+    before = Q(plan_version=run.plan_version_id, status__in=ENDED, finished_at__lte=run.finished_at)
+    return ReplayRun.objects.filter(Q(pk=run.pk) | before).order_by("pk")
+
+
+def own_scores(version: PlanVersion) -> Q:
+    """Among ``ScoreRow``, what runs of ``version`` ended with; later versions may have judged their answers again."""
+    mine = Q(pk__in=[])
+    for entry in version.document["scorers"]:
+        mine |= Q(key=entry["key"], scorer_version=entry["version"])
+    return mine
+
+
+def evidence_for(
+    version: PlanVersion, *, at_end_of: ReplayRun | None = None, judged_by: PlanVersion | None = None
+) -> Evidence:
+    """The evidence of every ended run of ``version``, and of ``at_end_of`` which is about to end.
+
+    ``judged_by``: what the scorers of that later version made of the runs until ``at_end_of``, which has ended.
+    """
     runs = Q(run__plan_version=version) & Q(run__status__in=ENDED)
     if at_end_of is not None:
-        runs |= Q(run=at_end_of)
+        runs = Q(run__in=runs_until(at_end_of)) if judged_by else runs | Q(run=at_end_of)
     roles = dict(RunArm.objects.filter(runs).values_list("id", "role"))
-    keys = sorted({(entry["key"], entry["version"]) for entry in version.document["scorers"]})
+    document = (judged_by or version).document
+    keys = sorted({(entry["key"], entry["version"]) for entry in document["scorers"]})
     answers = {role: _Answers(len(keys)) for role in (ArmRole.INCUMBENT, ArmRole.CANDIDATE)}
     numbers: dict[str, int] = {}  # of clusters, in order of appearance
     of_sample: dict[int, int] = {}  # only of samples in a cluster

@@ -12,10 +12,11 @@ from decimal import Decimal
 from itertools import chain
 from typing import Any
 
-from django.db.models import Count, Max, QuerySet, Sum
+from django.db.models import Count, Max, Prefetch, QuerySet, Sum
 
 from evaluations.enums import ArmRole, AttemptState, Outcome
-from evaluations.models import Attempt, Completion
+from evaluations.models import Attempt, Completion, PlanVersion, ReplayRun, ScoreRow
+from evaluations.selectors.evidence import own_scores
 
 _AT_ONCE = 5000
 _POSITIONS = 500
@@ -126,13 +127,16 @@ def answers_of(runs: Sequence[int], *, content: bool, vendor: str = "") -> Itera
 
 def _windows(runs: Sequence[int], vendor: str, wanted: Sequence[str]) -> Iterator[QuerySet[Completion]]:
     """A few positions of a run at a time: to sort all rows with their content at once, a database keeps them all."""
+    versions = dict(ReplayRun.objects.filter(pk__in=runs).values_list("pk", "plan_version"))
+    plans = PlanVersion.objects.in_bulk(set(versions.values()))
     for run in sorted(runs):
+        scores = Prefetch("scores", ScoreRow.objects.filter(own_scores(plans[versions[run]])))
         answers = _answers([run], vendor)
         arms = list(answers.order_by("arm").values_list("arm", flat=True).distinct())
         last = answers.aggregate(position=Max("position"), repeat=Max("repeat"))
         # By arm and repeat, as the index has them.
         rows = Completion.objects.filter(arm__in=arms, repeat__in=range((last["repeat"] or 0) + 1))
-        ordered = rows.select_related(*wanted).prefetch_related("scores").order_by("position", "repeat", "arm")
+        ordered = rows.select_related(*wanted).prefetch_related(scores).order_by("position", "repeat", "arm")
         for start in range(0, (last["position"] or 0) + 1 if arms else 0, _POSITIONS):
             yield ordered.filter(position__gte=start, position__lt=start + _POSITIONS)
 

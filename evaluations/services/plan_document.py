@@ -1,7 +1,7 @@
 """What a plan says, as people write it and as it is frozen.
 
 Public surface: ``PlanDefinition`` and its parts, ``check_definition``, ``stored_definition``, ``definition_of``,
-``frozen_document``, ``document_digest``, ``METRICS``.
+``frozen_document``, ``frozen_scorers``, ``document_digest``, ``check_scorers``, ``METRICS``.
 """
 
 from __future__ import annotations
@@ -153,6 +153,21 @@ def check_ready(plan: Plan, definition: PlanDefinition) -> None:
         raise Refused("at least one primary or guardrail criterion is needed", field="plan.criteria")
 
 
+def check_scorers(document: Mapping[str, Any]) -> None:
+    """Refuse a frozen plan whose scorers are no longer the installed ones: they would judge otherwise than agreed."""
+    for index, entry in enumerate(document["scorers"]):
+        try:
+            installed = SCORERS.get(entry["name"]).version
+        except PluginError as error:
+            raise Refused(str(error), field=f"plan.scorers[{index}].name") from None
+        if installed != entry["version"]:
+            raise Refused(
+                f"scorer {entry['name']} is of version {installed} here, the plan was frozen with {entry['version']}:"
+                " freeze it again",
+                field=f"plan.scorers[{index}]",
+            )
+
+
 def frozen_document(plan: Plan, definition: PlanDefinition) -> dict[str, Any]:
     """What the digest covers: everything that decides the verdict; not budget, schedule, URL, key or limits."""
     return {
@@ -161,15 +176,7 @@ def frozen_document(plan: Plan, definition: PlanDefinition) -> dict[str, Any]:
             "incumbent": _arm(plan.incumbent_model, plan.incumbent_endpoint, plan.incumbent_request),
             "candidate": _arm(plan.candidate_model, plan.candidate_endpoint, plan.candidate_request),
         },
-        "scorers": [
-            {
-                "key": entry.metric,
-                "name": entry.name,
-                "version": SCORERS.get(entry.name).version,
-                "config": entry.config,
-            }
-            for entry in definition.scorers
-        ],
+        "scorers": frozen_scorers(definition),
         "criteria": [
             {
                 "metric": criterion.metric,
@@ -190,6 +197,14 @@ def frozen_document(plan: Plan, definition: PlanDefinition) -> dict[str, Any]:
         "judge": None,
         "switched_threshold": {"share": "0.80", "days": 14},
     }
+
+
+def frozen_scorers(definition: PlanDefinition) -> list[dict[str, Any]]:
+    """The scorers of a plan as they would be frozen now, of the installed versions."""
+    return [
+        {"key": entry.metric, "name": entry.name, "version": SCORERS.get(entry.name).version, "config": entry.config}
+        for entry in definition.scorers
+    ]
 
 
 def _arm(model: Any, endpoint: Any, request: Mapping[str, Any]) -> dict[str, Any]:

@@ -56,6 +56,7 @@ from evaluations.services import audit
 from evaluations.services.conclusions import conclude_run
 from evaluations.services.errors import Conflict, Refused
 from evaluations.services.pacing import lift_pauses
+from evaluations.services.plan_document import check_scorers
 from evaluations.services.purging import lock_contents
 from evaluations.services.run_audit import audit_run
 from evaluations.services.sample_sets import INBOX, freeze_part
@@ -87,6 +88,7 @@ def create_run(
     version = plan.versions.order_by("-number").first()
     if version is None:
         raise Refused(f"plan {plan.slug} is not frozen: run freeze_plan first", field="plan")
+    check_scorers(version.document)
     if not 1 <= repeats <= 100:
         raise Refused("must be between 1 and 100", field="repeats")
     if take is not None and take < 1:
@@ -296,6 +298,7 @@ def resume_run(*, run: ReplayRun, by: audit.Actor, at: datetime, budget: Decimal
     run.arms.update(stopped_outcome="")
     _lift_pauses(run, by=by, at=at)
     run.comparisons.all().delete()
+    run.rescorings.all().delete()
     run.refresh_from_db()
     audit_run(run, "replay_run.resumed", by=by, at=at, data={"budget": f"{run.budget_amount} {run.currency}"})
 

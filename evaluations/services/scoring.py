@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from evaluations.enums import ArmRole, Flip, Outcome
 from evaluations.faults import reached
-from evaluations.models import Completion, CompletionContent, ReplayRun, SampleContent, ScoreRow
+from evaluations.models import Completion, CompletionContent, PlanVersion, ReplayRun, SampleContent, ScoreRow
 from evaluations.scorers.base import Answer, Score, Scored, Scorer, Unscored
 from evaluations.scorers.registry import SCORERS
 from evaluations.selectors.evidence import score_of
@@ -32,6 +32,7 @@ class _Entry(NamedTuple):
     version: str
     config: Mapping[str, Any]
     scorer: Scorer
+    installed: str  # version; another one would judge otherwise than the plan says
     outcomes: frozenset[Outcome]  # that it judges
 
 
@@ -47,8 +48,10 @@ class _Answer(NamedTuple):
 Values = dict[tuple[int, str], float | None]  # by answer and scorer
 
 
-def score_run(run: ReplayRun) -> bool:
+def score_run(run: ReplayRun, *, judged_by: PlanVersion | None = None) -> bool:
     """Score every answer of ``run`` that its plan's scorers have not judged yet; False while somebody else does.
+
+    ``judged_by`` is a later version of the plan, whose scorers judge beside those of the run's own.
 
     A vendor's failure gets no row. An answer that a scorer can not judge without ending its process gets one that says
     so. What the plan's first scorer makes of both answers to a sample is noted with the candidate's. May run twice: the
@@ -58,8 +61,10 @@ def score_run(run: ReplayRun) -> bool:
     if turn is None:
         return False
     try:
-        entries = [_entry(document) for document in run.plan_version.document["scorers"]]
-        return all(_score(part, entries, turn) for part in _slices(run)) if entries else True
+        entries = [_entry(document) for document in (judged_by or run.plan_version).document["scorers"]]
+        if not entries:
+            return True
+        return all(_score(part, entries, turn, flips=judged_by is None) for part in _slices(run))
     finally:
         turn.end()
 
@@ -68,7 +73,8 @@ def _entry(document: Mapping[str, Any]) -> _Entry:
     scorer = SCORERS.get(document["name"])
     cut = {Outcome.TRUNCATED} if scorer.scores_truncated else set()
     outcomes = frozenset({Outcome.OK, *cut})
-    return _Entry(document["key"], document["name"], document["version"], document["config"], scorer, outcomes)
+    key, name, version, config = (document[part] for part in ("key", "name", "version", "config"))
+    return _Entry(key, name, version, config, scorer, scorer.version, outcomes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,14 +135,15 @@ def _slices(run: ReplayRun) -> Iterator[_Slice]:
             yield _Slice(run, roles, size, repeat, start)
 
 
-def _score(part: _Slice, entries: Sequence[_Entry], turn: Turn) -> bool:
+def _score(part: _Slice, entries: Sequence[_Entry], turn: Turn, *, flips: bool) -> bool:
     """One slice's rows; False if another process has taken over."""
     answers, values = part.answers(entries)
     for entry in entries:
         waiting = [a for a in answers if a.outcome in entry.outcomes and (a.pk, entry.key) not in values]
         if waiting and not _judge(part, entry, waiting, values, turn):
             return False
-    update_rows(Completion, ("flip",), ("id",), list(_flips(answers, values, entries[0].key)))
+    if flips:
+        update_rows(Completion, ("flip",), ("id",), list(_flips(answers, values, entries[0].key)))
     return True
 
 
@@ -165,6 +172,8 @@ def _judge(part: _Slice, entry: _Entry, waiting: Sequence[_Answer], values: Valu
 
 
 def _scored(entry: _Entry, answer: _Answer, content: CompletionContent | None, sample: tuple[Any, Any] | None) -> Score:
+    if entry.installed != entry.version:
+        return Unscored(f"scorer_changed: version {entry.installed} is installed, the plan has {entry.version}")
     if content is None or sample is None:
         return Unscored("content_purged")
     request, reference = sample

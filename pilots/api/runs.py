@@ -17,21 +17,23 @@ from msgspec import UNSET, UnsetType
 from rest_framework.request import Request
 
 from evaluations.enums import ArmRole, Decision, FinishReason, Outcome, RunStatus, RunTrigger, TeamRole
-from evaluations.models import ComparisonRow, Completion, ReplayRun, SampleSet, ScoreRow
+from evaluations.models import ComparisonRow, Completion, ReplayRun, Rescoring, SampleSet, ScoreRow
 from evaluations.selectors.estimates import estimate_replay
+from evaluations.selectors.evidence import own_scores
 from evaluations.selectors.progress import run_document
 from evaluations.services.errors import Refused
 from evaluations.services.replays import cancel_run, newest_set, resume_run, settle_run
+from evaluations.services.rescoring import rescoring_document
 from evaluations.services.saving import Maybe
 from evaluations.tasks import hint
 from pilots.api.base import Answer, ApiView, Nothing, operation
 from pilots.api.describe import Instant, Page
 from pilots.api.pages import PageQuery, narrowed, page_of
 from pilots.api.pilots import MANAGER, OfAPilot
-from pilots.api.shapes import ComparisonDocument, RunDocument
+from pilots.api.shapes import ComparisonDocument, RescoringDocument, RunDocument
 from pilots.enums import TokenScope
 from pilots.services.portfolio_document import Entry
-from pilots.services.replays import start_replay
+from pilots.services.replays import judge_again, start_replay
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,9 +319,32 @@ class RunCompletions(OfARun):
             related += ["content", "sample__content"]
         arms = list(run.arms.values_list("pk", flat=True))
         rows = Completion.objects.filter(arm__in=arms).select_related(*related)
-        rows = rows.prefetch_related(Prefetch("scores", ScoreRow.objects.order_by("pk")))
+        rows = rows.prefetch_related(
+            Prefetch("scores", ScoreRow.objects.filter(own_scores(run.plan_version)).order_by("pk"))
+        )
         rows = narrowed(rows, query, arm="arm__role", outcome="outcome")
         return page_of(request, query, rows, lambda found: _completions(found, content=query.content), keys_first=True)
+
+
+class RunRescorings(OfARun):
+    @operation(
+        "list_rescorings",
+        "List later readings of a run's answers, each by a later version of the plan: after the fact",
+        answers=Page[RescoringDocument],
+        query=PageQuery,
+    )
+    def get(self, request: Request, pk: int, query: PageQuery) -> Page[Mapping[str, Any]]:
+        rows = Rescoring.objects.filter(run=self.run(pk)).select_related("plan_version")
+        return page_of(request, query, rows, lambda found: (rescoring_document(row) for row in found), order="pk")
+
+    @operation(
+        "rescore_run",
+        "Judge a run's answers by the plan's scorers as they are now, without a call",
+        answers=RescoringDocument,
+        status=HTTPStatus.ACCEPTED,
+    )
+    def post(self, request: Request, pk: int) -> dict[str, Any]:
+        return rescoring_document(judge_again(run=self.run(pk, managed=True), by=self.actor, at=self.now))
 
 
 class RunComparisons(OfARun):

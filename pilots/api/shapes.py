@@ -1,4 +1,4 @@
-"""The shapes of documents that the engine writes as plain JSON: run and comparison.
+"""The shapes of documents that the engine writes as plain JSON: run, comparison and later reading.
 
 Only described here; tests hold the documents against them.
 """
@@ -120,3 +120,25 @@ class RunDocument(TypedDict):
     after_the_fact: bool
     plan_version: int
     plan_digest: str
+
+
+class ScorerDocument(TypedDict):
+    key: str
+    name: str
+    version: str
+
+
+class RescoringDocument(TypedDict):
+    """A run's answers as a later version of the plan judges them: beside the run's verdict, never in its place."""
+
+    run: int
+    plan_version: int
+    plan_digest: str
+    after_the_fact: bool  # always
+    scorers: list[ScorerDocument]
+    requested_at: str
+    finished_at: str | None  # None: not all is judged yet
+    evidence_samples: int | None
+    comparisons: list[ComparisonDocument]
+    decision: Decision | None
+    decision_reason: str | None

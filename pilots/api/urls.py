@@ -82,6 +82,7 @@ described: list[URLPattern] = [
     path("replay-runs/<api_number:pk>/cancel", runs.CancelRun.as_view(), name="cancel-run"),
     path("replay-runs/<api_number:pk>/resume", runs.ResumeRun.as_view(), name="resume-run"),
     path("replay-runs/<api_number:pk>/completions", runs.RunCompletions.as_view(), name="completions"),
+    path("replay-runs/<api_number:pk>/rescorings", runs.RunRescorings.as_view(), name="rescorings"),
     path("replay-runs/<api_number:pk>/comparisons", runs.RunComparisons.as_view(), name="comparisons"),
     path("traffic", traffic.Traffic.as_view(), name="traffic"),
     path("claims", claims.Claims.as_view(), name="claims"),

@@ -1,5 +1,8 @@
-"""What a pilot's replays say, criterion by criterion. Public surface: ``newest_reading``, ``criterion_rows``,
-``Reading``, ``CriterionRow``."""
+"""What a pilot's replays say, criterion by criterion.
+
+Public surface: ``newest_reading``, ``later_readings``, ``criterion_rows``, ``Reading``, ``LaterReading``,
+``CriterionRow``.
+"""
 
 from __future__ import annotations
 
@@ -111,6 +114,38 @@ def newest_reading(pilot: Pilot) -> Reading | None:
         recorded=_recorded(run),
         criteria=criterion_rows(stored_comparisons(run)),
         flips_metric=next((scorer["key"] for scorer in version.document["scorers"]), ""),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class LaterReading:
+    """A run's answers as a later version of the plan judges them: after the fact, beside the run's verdict."""
+
+    plan_version: int
+    requested_at: datetime
+    requested_by: str  # '': by a command
+    finished_at: datetime | None  # None: not all is judged yet
+    decision: Decision | None
+    decision_reason: str  # ''
+    scorers: tuple[str, ...]  # with their versions
+    criteria: tuple[CriterionRow, ...]
+
+
+def later_readings(run: ReplayRun) -> tuple[LaterReading, ...]:
+    """Oldest first."""
+    rows = run.rescorings.select_related("plan_version", "requested_by").order_by("pk")
+    return tuple(
+        LaterReading(
+            plan_version=row.plan_version.number,
+            requested_at=row.requested_at,
+            requested_by="" if row.requested_by is None else row.requested_by.get_username(),
+            finished_at=row.finished_at,
+            decision=row.decision or None,
+            decision_reason=row.decision_reason,
+            scorers=tuple(f"{one['key']}, version {one['version']}" for one in row.plan_version.document["scorers"]),
+            criteria=criterion_rows(row.comparisons),
+        )
+        for row in rows
     )
 
 

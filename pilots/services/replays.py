@@ -1,6 +1,6 @@
 """Replays of a pilot: the engine's doors, with the pilot's stage moved along.
 
-Public surface: ``start_replay``.
+Public surface: ``start_replay``, ``judge_again``.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ from decimal import Decimal
 from django.db import transaction
 
 from evaluations.enums import RunTrigger
-from evaluations.models import ReplayRun, SampleSet
-from evaluations.services import replays
+from evaluations.models import ReplayRun, Rescoring, SampleSet
+from evaluations.services import replays, rescoring
 from evaluations.services.audit import Actor
 from evaluations.services.errors import Refused
-from evaluations.tasks import hint
+from evaluations.tasks import hint, hint_to_rescore
 from pilots.models import Pilot
 from pilots.services.lifecycle import mark_evaluating
+from pilots.services.planning import freeze_pilot_plan
 
 
 def start_replay(
@@ -54,3 +55,18 @@ def start_replay(
             chunks = run.arms.count()
             transaction.on_commit(lambda: hint(run.pk, chunks=chunks))
     return run
+
+
+def judge_again(*, run: ReplayRun, by: Actor, at: datetime) -> Rescoring:
+    """Have a run's answers judged by the plan's scorers as they are now, without a call; workers are told after commit.
+
+    Where a newer version of a scorer is installed than the plan was frozen with, the plan is frozen again first. Raises
+    ``Refused`` and ``Conflict`` as ``rescore_run`` does; then nothing is frozen either.
+    """
+    with transaction.atomic():
+        pilot = Pilot.objects.filter(plan=run.plan_version.plan_id).first()
+        if pilot is not None and run.decision:
+            freeze_pilot_plan(pilot=pilot, by=by, at=at)
+        asked = rescoring.rescore_run(run=run, by=by, at=at)
+        transaction.on_commit(lambda: hint_to_rescore(asked.pk))
+    return asked

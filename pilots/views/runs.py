@@ -1,4 +1,4 @@
-"""A replay run: its page, the live part of it, cancel and resume, and its answers."""
+"""A replay run: its page, the live part of it, cancel and resume, its answers, and judging them again."""
 
 from __future__ import annotations
 
@@ -18,9 +18,11 @@ from evaluations.selectors.completions import pair_content, pairs
 from evaluations.selectors.progress import run_progress
 from evaluations.services.errors import Conflict, Refused
 from evaluations.services.replays import cancel_run, resume_run
+from evaluations.services.rescoring import scorers_to_judge_by
 from pilots.forms.replays import ResumeForm
 from pilots.models import Pilot
-from pilots.selectors.evidence import criterion_rows
+from pilots.selectors.evidence import criterion_rows, later_readings
+from pilots.services.replays import judge_again
 from pilots.transcript import plain, turns
 from pilots.views.page import access_of, actor_of, door, page, whole_number
 from pilots.word_diff import word_diff
@@ -52,10 +54,14 @@ def _frame(request: HttpRequest, run: ReplayRun) -> dict[str, Any]:
 def run(request: HttpRequest, pk: int) -> HttpResponse:
     found = run_or_404(request, pk)
     frame = _frame(request, found)
+    later = later_readings(found)
     context = {
         "progress": run_progress(found, now=frame["now"]),
         "arms": shown_arms(found, asked="arms" in request.GET),
         "criteria": criterion_rows(stored_comparisons(found)),
+        "later": later,
+        "later_done": all(reading.finished_at for reading in later),
+        "scorers_to_judge_by": scorers_to_judge_by(found) if frame["may_manage"] else [],
     }
     return page(request, "pilots/run/run.html", {**frame, **context}, section="pilots")
 
@@ -100,6 +106,25 @@ def resume(request: HttpRequest, pk: int) -> HttpResponse:
             messages.success(request, "Run resumed. Answers that exist are not paid for again.")
             return redirect("pilots:run", pk=pk)
     return _confirm(request, found, "resume", form=form, status=400 if form.is_bound else 200)
+
+
+@door("GET", "POST")
+def judge(request: HttpRequest, pk: int) -> HttpResponse:
+    """The same answers by the plan's scorers as they are now: no call, and the verdict stays."""
+    found = _managed(request, pk)
+    refusal = None
+    if request.method == "POST":
+        try:
+            judge_again(run=found, by=actor_of(request), at=timezone.now())
+        except Conflict as conflict:
+            return _conflict(request, found, conflict)
+        except Refused as error:
+            refusal = error
+        else:
+            messages.success(request, "The answers are being judged again. The run's verdict stays what it is.")
+            return redirect("pilots:run", pk=pk)
+    changes = scorers_to_judge_by(found)
+    return _confirm(request, found, "judge", changes=changes, refusal=refusal, status=400 if refusal else 200)
 
 
 def _managed(request: HttpRequest, pk: int) -> ReplayRun:

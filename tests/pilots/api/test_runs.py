@@ -6,14 +6,16 @@ import jsonschema
 import pytest
 from django.utils import timezone
 
-from evaluations.enums import RunTrigger
-from evaluations.models import Membership, ReplayRun
+from evaluations.enums import RunTrigger, TeamRole
+from evaluations.models import Membership, ReplayRun, Rescoring
 from evaluations.selectors.progress import run_document
+from evaluations.services.rescoring import settle_rescoring
 from pilots.api.openapi import document
 from pilots.enums import TokenScope
 from tests import factories as make
 from tests.pilots.api.programs import Program
 from tests.pilots.views.people import evaluated_pilot, planned_pilot
+from tests.rescoring import install_newer, judged_run
 
 pytestmark = pytest.mark.django_db
 
@@ -125,3 +127,24 @@ def test_what_a_replay_would_take_starts_none() -> None:
     )
     assert program.refused("GET", f"pilots/{pilot.slug}/estimate?set=999")[1] == "there is no sample set 999"
     assert not ReplayRun.objects.exists()
+
+
+def test_answers_are_judged_again_without_a_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    pilot = planned_pilot(n=40)
+    run = judged_run(pilot.plan)  # type: ignore[arg-type]
+    program = Program(make.member(pilot.workload.team))
+    address = f"replay-runs/{run.pk}/rescorings"
+    status, said = program.refused("POST", address, {})
+    assert (status, said) == (400, "the plan's scorers judged this run already: change them, or freeze it again")
+    install_newer(monkeypatch)
+    asked = program.post(address, {}, status=202)
+    assert (asked["plan_version"], asked["after_the_fact"], asked["decision"]) == (2, True, None)
+    settle_rescoring(rescoring=Rescoring.objects.get(), at=timezone.now())
+    (later,) = program.get(address)["results"]
+    assert later["scorers"] == [{"key": "answered", "name": "regex", "version": "2"}]
+    assert (later["decision"], later["comparisons"][0]["candidate_passes"]) == ("do_not_switch", 20)
+    assert program.get(f"replay-runs/{run.pk}")["decision"] == "keep_testing"
+    rows = program.get(f"replay-runs/{run.pk}/completions?arm=candidate")["results"]
+    assert {row["scores"]["answered"] for row in rows} == {1.0}
+    viewer = Program(make.member(pilot.workload.team, role=TeamRole.VIEWER))
+    assert viewer.refused("POST", address, {})[0] == 403

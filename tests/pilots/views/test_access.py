@@ -37,7 +37,7 @@ LISTS = {
 OF_A_PILOT = {"pilot", "timeline", "evidence", "periods", "replays"}
 MANAGED = {"start-replay", "freeze", "record", "schedule"}
 OF_A_RUN = {"run", "progress", "answers"}
-MANAGED_RUN = {"cancel", "resume"}
+MANAGED_RUN = {"cancel", "judge-again", "resume"}
 # Sign-in and sign-out are open to all; the rest have tests of their own.
 ELSEWHERE = {"sign-in", "sign-out", "choose-team", "open", "answer", "write-export", "revoke-token", "answer-follow-up"}
 # What one person was told, and a team's webhooks: tests/pilots/views/test_notices.py.

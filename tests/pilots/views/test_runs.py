@@ -7,13 +7,16 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from evaluations.enums import Outcome, RunStatus, TeamRole
-from evaluations.models import CompletionContent, ReplayRun, Team
+from evaluations.enums import Decision, Outcome, RunStatus, TeamRole
+from evaluations.models import CompletionContent, ReplayRun, Rescoring, Team
 from evaluations.selectors import arms
 from evaluations.services import replays
+from evaluations.services.rescoring import settle_rescoring
+from pilots.models import PilotEvent
 from tests import factories as make
 from tests.pilots.views.people import evaluated_pilot, planned_pilot, session
 from tests.replays import answer, start
+from tests.rescoring import install_newer, judged_run
 
 HTMX = {"HX-Request": "true"}
 
@@ -148,3 +151,39 @@ def test_a_run_that_a_cap_stopped_says_which_and_asks_for_a_higher_one_only_wher
     assert words in client.get(reverse("pilots:run", args=[run.pk])).content.decode()
     asked = client.get(reverse("pilots:resume", args=[run.pk])).context["form"]
     assert asked.fields["budget"].required is required
+
+
+@pytest.mark.django_db
+def test_answers_are_judged_again_beside_the_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+    pilot = planned_pilot(n=40)
+    found = judged_run(pilot.plan)  # type: ignore[arg-type]
+    client, viewer = (
+        session(make.member(Team.objects.get(), role=role)) for role in (TeamRole.MANAGER, TeamRole.VIEWER)
+    )
+    page, address = (reverse(f"pilots:{name}", args=[found.pk]) for name in ("run", "judge-again"))
+    assert address not in client.get(page).content.decode()
+    nothing = client.post(address)
+    assert (nothing.status_code, Rescoring.objects.count()) == (400, 0)
+    assert "The plan&#x27;s scorers judged this run already" in nothing.content.decode()
+    install_newer(monkeypatch)
+    assert address in client.get(page).content.decode()
+    assert address not in viewer.get(page).content.decode()
+    asked = client.get(address, headers=HTMX).content.decode()
+    assert asked.startswith("<dialog")
+    assert "answered: version 1 becomes 2" in asked
+    assert [viewer.get(address).status_code, viewer.post(address).status_code] == [403, 403]
+    assert client.post(address)["Location"] == page
+    rescoring = Rescoring.objects.get()
+    assert PilotEvent.objects.filter(pilot=pilot, data__plan_version=2).exists()
+    waiting = client.get(page).content.decode()
+    assert "Being judged. No vendor is called." in waiting
+    assert 'hx-trigger="every 3s"' in waiting
+    assert settle_rescoring(rescoring=rescoring, at=timezone.now())
+    done = viewer.get(page)
+    assert [reading.decision for reading in done.context["later"]] == [Decision.DO_NOT_SWITCH]
+    assert done.context["run"].decision is Decision.KEEP_TESTING
+    text = done.content.decode()
+    assert "judged by plan version 2" in text
+    assert "after the fact" in text
+    assert "every 3s" not in text
+    assert address not in client.get(page).content.decode()
