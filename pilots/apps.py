@@ -21,6 +21,7 @@ class PilotsConfig(AppConfig):
         # The words of everything that is audited here, for whoever reads the audit before the doors were used.
         from pilots.services import (  # noqa: F401
             appending,
+            brought,
             claims,
             deliveries,
             exports,
@@ -38,3 +39,4 @@ class PilotsConfig(AppConfig):
         tick("pilots.tasks.tick_exports", name="pilots-exports")
         tick("pilots.tasks.tick_notices", name="pilots-notices")
         tick("pilots.tasks.tick_reminders", name="pilots-reminders", seconds=REMINDER_SECONDS)
+        tick("pilots.tasks.tick_uploads", name="pilots-uploads")

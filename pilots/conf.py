@@ -40,6 +40,9 @@ DEFAULTS: dict[str, Any] = {
     # The longest bodies that the API reads: JSON, and samples as lines.
     "API_MAX_BODY_BYTES": 1024 * 1024,
     "API_MAX_SAMPLES_BYTES": 1024 * 1024 * 1024,
+    # The largest files that pages take: samples, and histories of past switches.
+    "UPLOAD_MAX_BYTES": 1024 * 1024 * 1024,
+    "HISTORY_MAX_BYTES": 20 * 1024 * 1024,
 }
 
 

@@ -222,3 +222,21 @@ class DeliveryState(Choice):
     SENDING = "sending", "being sent"
     DELIVERED = "delivered", "delivered"
     FAILED = "failed", "given up"
+
+
+class UploadKind(Choice):
+    """What a file that somebody brought holds."""
+
+    SAMPLES = "samples", "samples"
+    HISTORY = "history", "history of switches"
+
+
+class UploadState(Choice):
+    """Where a file that somebody brought stands."""
+
+    DRAFT = "draft", "to be confirmed"
+    PENDING = "pending", "waiting"
+    READING = "reading", "being read"
+    DONE = "done", "imported"
+    FAILED = "failed", "refused"
+    UNDONE = "undone", "undone"

@@ -70,3 +70,31 @@ def hint_to_write(*, times: int = 1) -> None:
     """Tell workers that an export is due. A broker that is down costs one sweep, never the request."""
     if not send_hints(write_export_file, (), queue="export", times=times):
         logger.warning("no hint sent for an export: the broker does not answer")
+
+
+@task
+def read_upload() -> None:
+    """Import one file that somebody brought, then leave a hint for the next."""
+    from pilots.services.upload_jobs import due_uploads, read_due_upload
+
+    if stopping() or read_due_upload(clock=timezone.now, stopping=stopping) is None:
+        return
+    if not stopping() and due_uploads(timezone.now()).exists():
+        hint_to_read()
+
+
+@task
+def tick_uploads() -> None:
+    """The safety net under lost hints, and the end of files that were left lying."""
+    from pilots.services.upload_jobs import due_uploads, remove_old_uploads
+
+    now = timezone.now()
+    if due_uploads(now).exists():
+        hint_to_read()
+    remove_old_uploads(now=now)
+
+
+def hint_to_read() -> None:
+    """Tell a worker that a file is to be read. A broker that is down costs one sweep, never the request."""
+    if not send_hints(read_upload, (), queue="default"):
+        logger.warning("no hint sent for an upload: the broker does not answer")

@@ -21,6 +21,8 @@ from pilots.views import (
     schedules,
     session,
     traffic,
+    uploads,
+    workloads,
 )
 
 
@@ -60,6 +62,12 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("pilots/<pilot_slug:slug>/schedule/", schedules.schedule, name="schedule"),
     path("pilots/<pilot_slug:slug>/plan/freeze/", planning.freeze, name="freeze"),
     path("pilots/<pilot_slug:slug>/record/<slug:kind>/", record.record, name="record"),
+    path("workloads/", workloads.workloads, name="workloads"),
+    path("workloads/<pilot_slug:slug>/", workloads.workload, name="workload"),
+    path("workloads/<pilot_slug:slug>/sets/<int:pk>/", workloads.sample_set, name="sample-set"),
+    path("uploads/<int:pk>/", uploads.upload, name="upload"),
+    path("uploads/<int:pk>/state/", uploads.state, name="upload-state"),
+    path("uploads/<int:pk>/rejects/", uploads.rejects, name="upload-rejects"),
     path("runs/<int:pk>/", runs.run, name="run"),
     path("runs/<int:pk>/progress/", runs.progress, name="progress"),
     path("runs/<int:pk>/cancel/", runs.cancel, name="cancel"),

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, TextIO
@@ -143,8 +145,8 @@ class Rejects:
         if self._file is None:
             folder = data_dir() / "rejects"
             folder.mkdir(parents=True, exist_ok=True)
-            self.path = folder / f"{self._at.astimezone(UTC):%Y%m%dT%H%M%SZ}-{self._source.name}.jsonl"
-            self._file = self.path.open("w", encoding="utf-8")
+            self._file = _new_file(folder, f"{self._at.astimezone(UTC):%Y%m%dT%H%M%SZ}-{self._source.name}")
+            self.path = Path(self._file.name)
         self.count += 1
         line = {"line": bad.line, "field": bad.field, "reason": bad.reason}
         self._file.write(msgspec.json.encode(line).decode() + "\n")
@@ -157,3 +159,11 @@ class Rejects:
     ) -> None:
         if self._file is not None:
             self._file.close()
+
+
+def _new_file(folder: Path, stem: str) -> TextIO:
+    """Numbered where there is one of that name: two files may come in the same second."""
+    for number in count(1):
+        with suppress(FileExistsError):
+            return (folder / f"{stem}{'' if number == 1 else f'-{number}'}.jsonl").open("x", encoding="utf-8")
+    raise AssertionError("numbers do not end")

@@ -9,6 +9,7 @@ from pilots.models.pilots import Pilot
 from pilots.models.schedules import Schedule, ScheduleSlot
 from pilots.models.tokens import ApiToken, IdempotentRequest
 from pilots.models.traffic import TrafficDay, TrafficRule, TrafficSource
+from pilots.models.uploads import Upload
 
 __all__ = [
     "ApiToken",
@@ -29,5 +30,6 @@ __all__ = [
     "TrafficDay",
     "TrafficRule",
     "TrafficSource",
+    "Upload",
     "Webhook",
 ]

@@ -15,7 +15,7 @@ EACH = 6
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    kind: Literal["pilot", "run", "model", "page"]
+    kind: Literal["pilot", "workload", "run", "model", "page"]
     key: str  # slug, number or URL name
     label: str
     detail: str
@@ -30,6 +30,7 @@ class Group:
 _PAGES = (
     ("home", "Home", "what needs attention"),
     ("list", "Pilots", "the portfolio"),
+    ("workloads", "Workloads", "samples and sets"),
     ("open", "Open a pilot", "command"),
     ("retention", "Retention", "who stayed"),
     ("rollback-reasons", "Rollback reasons", "why others went back"),
@@ -68,6 +69,17 @@ def jump_targets(access: PilotAccess, search: str) -> tuple[Group, ...]:
                 Target("pilot", p.slug, p.slug, f"{p.workload.name}, {p.incumbent} to {p.candidate}")
                 for p in pilots.order_by("slug")[:EACH]
             ),
+        ),
+        Group(
+            "Workloads",
+            tuple(
+                Target("workload", w.slug, w.name, w.slug)
+                for w in access.workloads()
+                .filter(Q(name__icontains=search) | Q(slug__icontains=search))
+                .order_by("name")[:EACH]
+            )
+            if search
+            else (),
         ),
         Group(
             "Models",

@@ -11,7 +11,7 @@ from django.utils.text import slugify
 
 from evaluations.enums import Decision, RunStatus, StopReason, Verdict
 from pilots import charts
-from pilots.enums import DeliveryState, EventKind, ExportState, PilotStatus, SpellStatus
+from pilots.enums import DeliveryState, EventKind, ExportState, PilotStatus, SpellStatus, UploadState
 from pilots.exporters.registry import EXPORTERS
 from pilots.exporters.words import DEFINITIONS
 from pilots.selectors.claims import ClaimVerdict
@@ -71,6 +71,12 @@ RUN_TONES = {
     RunStatus.STOPPED_BY_BUDGET: "caution",
     RunStatus.CANCELLED: "unknown",
     RunStatus.FAILED: "bad",
+}
+UPLOAD_TONES = {
+    UploadState.PENDING: "unknown",
+    UploadState.DONE: "good",
+    UploadState.FAILED: "bad",
+    UploadState.UNDONE: "unknown",
 }
 EXPORT_TONES = {
     ExportState.PENDING: "unknown",
@@ -223,6 +229,11 @@ def spell_bar(row: SpellRow, longest: int) -> dict[str, Any]:
 @register.simple_tag
 def bar_length(value: float, largest: float, width: float) -> str:
     return f"{charts.bar_length(value, largest, width):.1f}"
+
+
+@register.inclusion_tag("pilots/_chip.html")
+def upload_chip(state: UploadState) -> dict[str, str]:
+    return {"tone": UPLOAD_TONES.get(state, ""), "word": state.label.capitalize()}
 
 
 @register.inclusion_tag("pilots/_chip.html")

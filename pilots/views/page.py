@@ -1,5 +1,5 @@
 """What every page shares. Public surface: ``page``, ``access_of``, ``actor_of``, ``door``, ``filters_of``,
-``whole_number``."""
+``whole_number``, ``too_long``, ``sign_in_url``."""
 
 from __future__ import annotations
 
@@ -102,3 +102,12 @@ def whole_number(text: str | None) -> int | None:
     if text is None or not text.isascii() or not text.isdigit() or len(text) > 18:
         return None
     return int(text)
+
+
+_AROUND_A_FILE = 256 * 1024  # what a form sends beside its file
+
+
+def too_long(request: HttpRequest, most: int) -> bool:
+    """Whether the body, of which nothing is read, is longer than a form with a file of ``most`` bytes."""
+    length = whole_number(request.headers.get("Content-Length"))
+    return length is not None and length > most + _AROUND_A_FILE

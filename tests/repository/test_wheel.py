@@ -29,9 +29,10 @@ WORK = {
     "evaluations.tasks.work_on_run",
     "pilots.tasks.tick_exports",
     "pilots.tasks.tick_schedules",
+    "pilots.tasks.tick_uploads",
     "pilots.tasks.write_export_file",
 }
-SCHEDULE = ["pilots-exports", "pilots-purge", "pilots-schedules", "pilots-sweep"]
+SCHEDULE = ["pilots-exports", "pilots-purge", "pilots-schedules", "pilots-sweep", "pilots-uploads"]
 
 
 @dataclass(frozen=True)
@@ -168,7 +169,7 @@ def test_without_a_celery_app_of_its_own_a_host_gets_ours_and_a_broker_of_files(
     seen = proofs["bare"].seen
     assert (seen["celery"], seen["schedule"]) == (
         "evaluations",
-        ["pilots-exports", "pilots-purge", "pilots-schedules", "pilots-sweep"],
+        ["pilots-exports", "pilots-purge", "pilots-schedules", "pilots-sweep", "pilots-uploads"],
     )
     assert seen["queued"] == ["export", "replay"]
 

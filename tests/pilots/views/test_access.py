@@ -33,6 +33,7 @@ LISTS = {
     "bell",
     "notice-settings",
     "webhooks",
+    "workloads",
 }
 OF_A_PILOT = {"pilot", "timeline", "evidence", "periods", "replays"}
 MANAGED = {"start-replay", "freeze", "record", "schedule"}
@@ -46,6 +47,8 @@ OF_NOTICES = {"read-notices", "follow-notice", "webhook", "renew-secret", "end-w
 ELSEWHERE |= {"import-traffic", "add-traffic-rule", "remove-traffic-rule"}
 # Of a file that somebody asked for, and theirs alone: tests/pilots/views/test_exports.py.
 OF_AN_EXPORT = {"export", "export-state", "export-file", "retry-export"}
+# Of a workload and of what was brought for it: tests/pilots/views/test_workloads.py and test_uploads.py.
+OF_A_WORKLOAD = {"workload", "sample-set", "upload", "upload-state", "upload-rejects"}
 
 
 def _address(name: str, pilot: Pilot) -> str:
@@ -58,7 +61,8 @@ def _address(name: str, pilot: Pilot) -> str:
 
 def test_every_page_is_named_in_one_of_the_tests() -> None:
     names = {route.name for route in urls.urlpatterns if isinstance(route, URLPattern)}
-    assert names == LISTS | OF_A_PILOT | MANAGED | OF_A_RUN | MANAGED_RUN | OF_AN_EXPORT | OF_NOTICES | ELSEWHERE
+    of_others = OF_AN_EXPORT | OF_NOTICES | OF_A_WORKLOAD | ELSEWHERE
+    assert names == LISTS | OF_A_PILOT | MANAGED | OF_A_RUN | MANAGED_RUN | of_others
 
 
 @pytest.mark.django_db(transaction=True)

@@ -9,7 +9,8 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from evaluations.models import Price, Team
+from evaluations.models import Price, SampleSet, Team
+from pilots.models import Upload
 from pilots.services.export_jobs import write_due_export
 from pilots.services.lifecycle import record_cutover, record_follow_up
 from tests import factories as make
@@ -37,6 +38,23 @@ def test_lists_of_pilots(name: str) -> None:
             client.post(reverse("pilots:write-export"), {"key": "portfolio", "candidate": make.name("x")})
             write_due_export(clock=timezone.now)
         counts.append(_queries(client, address))
+    assert counts[0] == counts[1]
+
+
+def test_workloads_and_one_with_its_sets_and_uploads() -> None:
+    workload = make.workload("triage", "support")
+    client = session(make.member(make.team("support")))
+    addresses = [reverse("pilots:workloads"), reverse("pilots:workload", args=["triage"])]
+    counts = []
+    for rows in (1, 2):
+        for _ in range(rows):
+            make.pilot(workload=workload)
+            make.workload("", "support")
+            SampleSet.objects.create(workload=workload, name="May", size=1, digest=make.name("d"), frozen_at=make.NOW)
+            Upload.objects.create(
+                kind="samples", workload=workload, file_name="log", size=1, uploaded_at=make.NOW, state="done"
+            )
+        counts.append([_queries(client, address) for address in addresses])
     assert counts[0] == counts[1]
 
 
