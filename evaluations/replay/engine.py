@@ -193,9 +193,10 @@ async def run_chunk(
         await called
         if exchange.done():
             exchange.result()
-        elif not commits.ended.done() and (news := pace.report(0)).is_news:
+        elif not commits.ended.done():
+            # What the last calls told, and how long they took, is for the next chunk to know.
             exchange.cancel()
-            await commits.in_ledger_thread(partial(meter.exchange, news))
+            await commits.in_ledger_thread(partial(meter.exchange, pace.report(0)))
         for caller in callers:
             if not caller.cancelled() and (problem := caller.exception()) is not None:
                 raise problem

@@ -200,10 +200,16 @@ class DatabaseMeter:
     ) -> bool:
         if pace is None or self._limits(pace, report) != (None, None):
             return True
-        if self._kept_at is None or now - self._kept_at >= _KEEP_EVERY:
+        if self._is_due(report, pace, now):
             return True
         share, places = self._fair(live, mine, report.want), live[mine][1]
         return share != places or max(report.held, report.in_flight) != places
+
+    def _is_due(self, report: Report, pace: EndpointPace, now: datetime) -> bool:
+        """Whether to keep what was learned: now and then, and at once where nothing is known yet."""
+        if self._kept_at is None or now - self._kept_at >= _KEEP_EVERY:
+            return True
+        return pace.call_seconds is None and report.call_seconds is not None
 
     def _fair(self, live: list[tuple[int, int]], mine: int, want: int) -> int:
         most, n = self.endpoint.max_concurrency, len(live)
@@ -256,7 +262,7 @@ class DatabaseMeter:
         """What the next chunk, or another worker, begins with."""
         stated = report.stated_requests_per_minute, report.stated_tokens_per_minute
         new = (stated[0] or pace.stated_requests_per_minute, stated[1] or pace.stated_tokens_per_minute)
-        due = self._kept_at is None or now - self._kept_at >= _KEEP_EVERY
+        due = self._is_due(report, pace, now)
         if not given and not due and new == (pace.stated_requests_per_minute, pace.stated_tokens_per_minute):
             return
         pace.stated_requests_per_minute, pace.stated_tokens_per_minute = new
