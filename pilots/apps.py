@@ -39,4 +39,4 @@ class PilotsConfig(AppConfig):
         tick("pilots.tasks.tick_exports", name="pilots-exports")
         tick("pilots.tasks.tick_notices", name="pilots-notices")
         tick("pilots.tasks.tick_reminders", name="pilots-reminders", seconds=REMINDER_SECONDS)
-        tick("pilots.tasks.tick_uploads", name="pilots-uploads")
+        tick("pilots.tasks.tick_uploads", name="pilots-files")

@@ -42,7 +42,7 @@ DEFAULTS: dict[str, Any] = {
     "API_MAX_SAMPLES_BYTES": 1024 * 1024 * 1024,
     # The largest files that pages take: samples, and histories of past switches.
     "UPLOAD_MAX_BYTES": 1024 * 1024 * 1024,
-    "HISTORY_MAX_BYTES": 20 * 1024 * 1024,
+    "HISTORY_MAX_BYTES": 5 * 1024 * 1024,
 }
 
 

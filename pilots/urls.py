@@ -7,6 +7,7 @@ from django.urls import URLPattern, URLResolver, include, path, re_path, registe
 from pilots.views import (
     answering,
     exports,
+    history,
     home,
     machines,
     notices,
@@ -62,6 +63,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("pilots/<pilot_slug:slug>/schedule/", schedules.schedule, name="schedule"),
     path("pilots/<pilot_slug:slug>/plan/freeze/", planning.freeze, name="freeze"),
     path("pilots/<pilot_slug:slug>/record/<slug:kind>/", record.record, name="record"),
+    path("history/", history.bring_history, name="bring-history"),
+    path("history/<int:pk>/", history.history, name="history"),
     path("workloads/", workloads.workloads, name="workloads"),
     path("workloads/<pilot_slug:slug>/", workloads.workload, name="workload"),
     path("workloads/<pilot_slug:slug>/sets/<int:pk>/", workloads.sample_set, name="sample-set"),

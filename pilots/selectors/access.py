@@ -34,6 +34,16 @@ class PilotAccess(Access):
         """Whether there is a team for which the person may open pilots."""
         return any(self.may_open_for(team) for team in self.teams())
 
+    def may_bring_history(self) -> bool:
+        """Whether the person may import past switches: of their own teams, or whoever runs the site of any."""
+        return self.user.is_superuser or self.may_open_any()
+
+    def managed_teams(self) -> frozenset[str] | None:
+        """Slugs of the teams that the person manages; None: any team, those to come as well."""
+        if self.user.is_superuser:
+            return None
+        return frozenset(team.slug for team in self.teams() if self.may_open_for(team))
+
     def may_review(self, pilot: Pilot) -> bool:
         return self.has_role(pilot.workload.team, TeamRole.REVIEWER)
 

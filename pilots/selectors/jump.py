@@ -32,6 +32,7 @@ _PAGES = (
     ("list", "Pilots", "the portfolio"),
     ("workloads", "Workloads", "samples and sets"),
     ("open", "Open a pilot", "command"),
+    ("bring-history", "Bring your spreadsheet", "past switches"),
     ("retention", "Retention", "who stayed"),
     ("rollback-reasons", "Rollback reasons", "why others went back"),
     ("predictiveness", "Predictiveness", "what verdicts foretold"),

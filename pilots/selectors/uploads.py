@@ -1,4 +1,5 @@
-"""Files that people brought. Public surface: ``uploads_of``, ``upload_row``, ``visible_uploads``, ``UploadRow``."""
+"""Files that people brought. Public surface: ``uploads_of``, ``upload_row``, ``visible_uploads``, ``histories_of``,
+``UploadRow``."""
 
 from __future__ import annotations
 
@@ -70,3 +71,9 @@ def upload_row(row: Upload) -> UploadRow:
         sample_set=row.sample_set_id,
         has_rejects=bool(row.rejects_path) and Path(row.rejects_path).is_file(),
     )
+
+
+def histories_of(access: PilotAccess) -> QuerySet[Upload]:
+    """Histories that the person brought: a file may name all of their teams."""
+    histories = Upload.objects.filter(kind=UploadKind.HISTORY)
+    return histories if access.user.is_superuser else histories.filter(uploaded_by=access.user)

@@ -1,4 +1,5 @@
-"""Files that people bring. Public surface: ``receive_samples``, ``keep_file``, ``forget_file``, ``brought_folder``.
+"""Files that people bring. Public surface: ``receive_samples``, ``receive_history``, ``map_columns``,
+``confirm_history``, ``forget_file``, ``brought_folder``.
 
 A file of samples is a row first, which a worker reads (``services/upload_jobs.py``). It holds what is to be redacted,
 so it lies in a folder of its own that nobody else reads, and no longer than until it has been read.
@@ -9,22 +10,25 @@ from __future__ import annotations
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from evaluations.conf import data_dir
 from evaluations.models import Workload
 from evaluations.services.audit import Actor, record, register_actions
-from evaluations.services.errors import Refused
+from evaluations.services.errors import Conflict, Refused
 from evaluations.services.sample_choice import SampleChoice, parse_quota
 from evaluations.services.sample_file import SampleFile
 from pilots.conf import setting
-from pilots.enums import UploadKind
+from pilots.enums import UploadKind, UploadState
 from pilots.models import Upload
+from pilots.services.history_columns import checked, guess, headers_of
+from pilots.services.history_import import HistoryReport, import_history
 from pilots.tasks import hint_to_read
 
 register_actions(
@@ -32,6 +36,7 @@ register_actions(
         "upload.received": "uploaded",
         "upload.read": "imported the samples of",
         "upload.failed": "could not import",
+        "upload.confirmed": "imported the history of",
     }
 )
 _NAME_AT_MOST = 100
@@ -58,7 +63,7 @@ def receive_samples(
     given = {name: value for name, value in options.items() if value not in (None, "", [])}
     choice = {name: given[name] for name in ("take", "seed", "stratify", "newest", "per_cluster") if name in given}
     SampleChoice(**choice, quotas=[parse_quota(text) for text in given.get("quotas", [])]).check()
-    path = keep_file(file)
+    path = _keep(file, setting("UPLOAD_MAX_BYTES"))
     try:
         SampleFile(path, format=given.get("format", "auto"), requests=None, redactor=None)
         with transaction.atomic():
@@ -72,16 +77,8 @@ def receive_samples(
                 uploaded_at=at,
                 uploaded_by=by.user,
             )
-            record(
-                by=by,
-                at=at,
-                action="upload.received",
-                object_type="upload",
-                object_id=upload.pk,
-                object_label=upload.file_name,
-                team=workload.team,
-                data={"workload": workload.slug, "bytes": upload.size, "options": given},
-            )
+            data = {"workload": workload.slug, "bytes": upload.size, "options": given}
+            _note(upload, "upload.received", by=by, at=at, data=data)
             transaction.on_commit(hint_to_read)
     except BaseException as error:
         forget_file(path)
@@ -91,15 +88,88 @@ def receive_samples(
     return upload
 
 
+def receive_history(*, file: Brought, by: Actor, at: datetime) -> Upload:
+    """Keep a spreadsheet of past switches until its columns are confirmed, with a guess at them.
+
+    Raises ``Refused`` for a file that is too large or no table with rows.
+    """
+    path = _keep(file, setting("HISTORY_MAX_BYTES"))
+    try:
+        mapping = guess(headers_of(path))
+        with transaction.atomic():
+            upload = Upload.objects.create(
+                kind=UploadKind.HISTORY,
+                state=UploadState.DRAFT,
+                file_name=path.name,
+                size=path.stat().st_size,
+                path=str(path),
+                options={"mapping": mapping},
+                uploaded_at=at,
+                uploaded_by=by.user,
+            )
+            _note(upload, "upload.received", by=by, at=at, data={"bytes": upload.size})
+    except BaseException:
+        forget_file(path)
+        raise
+    return upload
+
+
+def map_columns(*, upload: Upload, mapping: Mapping[str, str]) -> None:
+    """Read the file's columns so from now on. Raises ``Refused`` for a mapping that cannot be, ``Conflict`` where it is
+    imported already."""
+    chosen = checked(mapping, headers_of(Path(upload.path)))
+    upload.options = {**upload.options, "mapping": chosen}
+    if not _drafts(upload).update(options=upload.options):
+        raise Conflict("the file is imported already")
+
+
+def confirm_history(
+    *, upload: Upload, teams: Collection[str] | None, by: Actor, at: datetime, dry_run: bool = False
+) -> HistoryReport:
+    """Import the file as its columns are mapped, once; with ``dry_run`` only say what would be done.
+
+    Raises ``Refused`` as ``import_history`` does, ``Conflict`` where it is imported already.
+    """
+    path, mapping = Path(upload.path), upload.options["mapping"]
+    with transaction.atomic():
+        if not _drafts(upload).update(state=UploadState.DRAFT if dry_run else UploadState.DONE):
+            raise Conflict("the file is imported already")
+        report = import_history(path=path, by=by, at=at, dry_run=dry_run, mapping=mapping, teams=teams)
+        if not dry_run:
+            ended = {"path": "", "finished_at": at, "result": report.to_document()}
+            Upload.objects.filter(pk=upload.pk).update(**ended)
+            _note(upload, "upload.confirmed", by=by, at=at, data={"events": report.events, "pilots": report.pilots})
+    if not dry_run:
+        forget_file(path)
+    return report
+
+
+def _drafts(upload: Upload) -> QuerySet[Upload]:
+    return Upload.objects.filter(pk=upload.pk, kind=UploadKind.HISTORY, state=UploadState.DRAFT)
+
+
+def _note(upload: Upload, action: str, *, by: Actor, at: datetime, data: Mapping[str, Any]) -> None:
+    record(
+        by=by,
+        at=at,
+        action=action,
+        object_type="upload",
+        object_id=upload.pk,
+        object_label=upload.file_name,
+        team=None if upload.workload is None else upload.workload.team,
+        data=data,
+    )
+
+
 def brought_folder() -> Path:
     return data_dir() / "brought"
 
 
-def keep_file(file: Brought) -> Path:
-    """Write it below the data directory, block by block. Raises ``Refused`` where it is too large."""
+def _keep(file: Brought, most: int) -> Path:
+    """Write it below the data directory, block by block. Raises ``Refused`` where it is longer than ``most`` bytes."""
     brought_folder().mkdir(parents=True, exist_ok=True)
     path = Path(tempfile.mkdtemp(dir=brought_folder())) / _plain(file.name or "")
-    most, size = setting("UPLOAD_MAX_BYTES"), 0
+    size = 0
     try:
         with path.open("wb") as kept:
             for block in file.chunks():

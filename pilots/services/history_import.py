@@ -6,7 +6,7 @@ The rules are those of the doors (``drafts.check``, ``pilots.transitions``); onl
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -68,22 +68,44 @@ class _Told:
     rows: list[HistoryRow] = field(default_factory=list)
 
 
-def import_history(*, path: Path, by: Actor, at: datetime, dry_run: bool = False) -> HistoryReport:
+def import_history(
+    *,
+    path: Path,
+    by: Actor,
+    at: datetime,
+    dry_run: bool = False,
+    mapping: Mapping[str, str] | None = None,
+    teams: Collection[str] | None = None,
+) -> HistoryReport:
     """Store the events of ``path`` that are not on record yet, all or nothing.
 
     Unknown teams, workloads, models and pilots are created; a history may start anywhere, its opening is implied. The
     same file again adds nothing. Raises ``Refused`` naming file, line and column of the first row that breaks a rule,
-    ``Conflict`` when a pilot changes meanwhile. With ``dry_run`` the same happens and nothing is kept.
+    ``Conflict`` when a pilot changes meanwhile. With ``dry_run`` the same happens and nothing is kept. ``mapping``
+    names the file's columns where they are not called like ours; with ``teams`` (slugs) only rows of these are taken.
     """
     with transaction.atomic():
-        rows = list(read_history(path))
+        rows = list(read_history(path, mapping))
         names = Names()
+        if teams is not None:
+            _check_teams(path, rows, names, teams)
         names.create(rows, by=by, at=at)
         told, skipped = _drafts(path, rows, names, at)
         written = _write(path, told, by, at, skipped)
         if dry_run:
             transaction.set_rollback(True)
     return HistoryReport(sum(len(item.drafts) for item in written), len(written), tuple(sorted(skipped, key=_line)))
+
+
+def _check_teams(path: Path, rows: Sequence[HistoryRow], names: Names, teams: Collection[str]) -> None:
+    """Before anything is created. Whether another team or its pilot exists is not told."""
+    others = Pilot.objects.exclude(workload__team__slug__in=teams)
+    taken = set(others.filter(slug__in={slug_from(row.pilot, (), "") for row in rows}).values_list("slug", flat=True))
+    for row in rows:
+        if not names.is_team(row.team) or names.team(row.team).slug not in teams:
+            raise refusal(path, row.line, "team", f"{row.team[:40]!r} is not a team that you manage")
+        if slug_from(row.pilot, (), "") in taken:
+            raise refusal(path, row.line, "pilot", f"the name {row.pilot[:40]!r} is taken: choose another")
 
 
 def _drafts(path: Path, rows: Sequence[HistoryRow], names: Names, at: datetime) -> tuple[list[_Told], list[Skipped]]:

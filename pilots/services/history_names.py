@@ -67,6 +67,9 @@ class Names:
         models = ModelVersion.objects.select_related("vendor")
         self._models = {model.slug.casefold(): model for model in models}
 
+    def is_team(self, text: str) -> bool:
+        return text in self._teams or text in self._teams_by_name
+
     def team(self, text: str) -> Team:
         return self._teams.get(text) or self._teams_by_name[text]
 

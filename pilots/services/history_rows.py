@@ -1,8 +1,9 @@
-"""A history file, row by row. Public surface: ``read_history``, ``HistoryRow``, ``refusal``."""
+"""A history file, row by row. Public surface: ``read_history``, ``read_row``, ``HistoryRow``, ``BadRow``, ``refusal``,
+``COLUMNS``, ``REQUIRED``."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
@@ -21,6 +22,7 @@ T = TypeVar("T")
 
 NAMES = ("team", "workload", "pilot", "incumbent", "candidate")
 REQUIRED = (*NAMES, "event", "occurred_at")
+COLUMNS = (*REQUIRED, "traffic_share", "reason", "to_model", "attachment", "note", "observed_from")
 KINDS = (
     EventKind.OPENED,
     EventKind.DECIDED,
@@ -56,27 +58,44 @@ class HistoryRow:
     observed_from: date | None
 
 
-def refusal(path: Path, line: int, column: str, message: str) -> Refused:
+class BadRow(Refused):
+    """One line of the file breaks a rule; the message names file, line and column."""
+
+    def __init__(self, message: str, *, line: int, column: str, rule: str) -> None:
+        super().__init__(message)
+        self.line = line
+        self.column = column
+        self.rule = rule
+
+
+def refusal(path: Path, line: int, column: str, message: str) -> BadRow:
     """One line naming file, line and column."""
-    return Refused(f"{path.name}: line {line}: {column}: {message}")
+    return BadRow(f"{path.name}: line {line}: {column}: {message}", line=line, column=column, rule=message)
 
 
-def read_history(path: Path) -> Iterator[HistoryRow]:
-    """The rows of a CSV or XLSX file. Raises ``Refused`` naming file, line and column of the first bad cell."""
+def read_history(path: Path, mapping: Mapping[str, str] | None = None) -> Iterator[HistoryRow]:
+    """The rows of a CSV or XLSX file, whose columns are ours or those that ``mapping`` names for ours.
+
+    Raises ``Refused`` naming file, line and column of the first bad cell.
+    """
     try:
-        for number, (line, cells) in enumerate(read_table(path)):
+        for number, (line, given) in enumerate(read_table(path)):
+            cells = given
+            if mapping is not None:
+                cells = {column: given[header] for column, header in mapping.items() if header in given}
             if number == 0:
                 missing = [name for name in REQUIRED if name not in cells]
                 if missing:
                     raise Refused(f"{path.name}: line 1: the column {missing[0]!r} is missing")
-            yield _row(path, line, cells)
+            yield read_row(path, line, cells)
     except CaptureError as error:
         raise Refused(str(error)) from None
     except OSError as error:
         raise Refused(f"{path}: {error.strerror or error}") from None
 
 
-def _row(path: Path, line: int, cells: dict[str, str]) -> HistoryRow:
+def read_row(path: Path, line: int, cells: Mapping[str, str]) -> HistoryRow:
+    """One row. Raises ``BadRow`` for its first bad cell."""
     texts = {name: cell.strip() for name, cell in cells.items()}
 
     def cell(column: str, read: Callable[[str], T]) -> T | None:

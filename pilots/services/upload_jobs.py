@@ -199,14 +199,11 @@ def _end(upload: Upload, owner: str, *, at: datetime, report: ImportReport | Non
 def remove_old_uploads(*, now: datetime) -> int:
     """Files that nobody confirmed or that a killed process left behind, after a day; returns how many folders."""
     removed = 0
-    kept = {str(Path(path).parent) for path in _waiting(now).values_list("path", flat=True)}
+    waiting = Upload.objects.filter(state__in=[UploadState.PENDING, UploadState.READING])
+    kept = {str(Path(path).parent) for path in waiting.values_list("path", flat=True)}
     for folder in brought_folder().glob("*"):
         with suppress(OSError):  # another worker clears up as well
             if str(folder) not in kept and now.timestamp() - folder.stat().st_mtime > _ABANDONED_SECONDS:
                 shutil.rmtree(folder, ignore_errors=True)
                 removed += 1
     return removed
-
-
-def _waiting(now: datetime) -> QuerySet[Upload]:
-    return Upload.objects.filter(state__in=[UploadState.PENDING, UploadState.READING])

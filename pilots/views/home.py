@@ -31,6 +31,7 @@ def home(request: HttpRequest) -> HttpResponse:
         "figures": figures(found, retention(filters, access.pilots()).answer),
         "stages": [(status, found.counts[status.value]) for status in PilotStatus if status.value in found.counts],
         "vendor_names": dict(filter_choices(access.pilots()).vendors),
+        "may_bring": access.may_bring_history(),
         "most": max(found.counts.values(), default=0),
         "may_open": access.may_open_any(),
     }
@@ -58,6 +59,7 @@ def pilots(request: HttpRequest) -> HttpResponse:
         "search": search,
         "narrowed": any(request.GET.get(name) for name in request.GET if name not in ("page", "sort")),
         "may_open": access.may_open_any(),
+        "may_bring": access.may_bring_history(),
     }
     return page(request, "pilots/list.html", context, section="pilots", status=400 if refusal else 200)
 

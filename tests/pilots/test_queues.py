@@ -53,12 +53,12 @@ def test_the_scheduler_ticks_on_default_and_its_sending_is_its_sign_of_life(sent
     entries = {name: entry for name, entry in current_app.conf.beat_schedule.items() if name.startswith("pilots-")}
     ticks = {
         "pilots-exports": ("pilots.tasks.tick_exports", 5.0, "default"),
+        "pilots-files": ("pilots.tasks.tick_uploads", 5.0, "default"),
         "pilots-notices": ("pilots.tasks.tick_notices", 5.0, "default"),
         "pilots-purge": ("evaluations.tasks.tick_purge", 3600.0, "default"),
         "pilots-reminders": ("pilots.tasks.tick_reminders", 60.0, "default"),
         "pilots-schedules": ("pilots.tasks.tick_schedules", 5.0, "default"),
         "pilots-sweep": ("evaluations.tasks.sweep", 5.0, "default"),
-        "pilots-uploads": ("pilots.tasks.tick_uploads", 5.0, "default"),
     }
     assert {name: (entry["task"], entry["schedule"].seconds) for name, entry in entries.items()} == {
         name: (task, seconds) for name, (task, seconds, _) in ticks.items()

@@ -32,7 +32,15 @@ WORK = {
     "pilots.tasks.tick_uploads",
     "pilots.tasks.write_export_file",
 }
-SCHEDULE = ["pilots-exports", "pilots-purge", "pilots-schedules", "pilots-sweep", "pilots-uploads"]
+SCHEDULE = [
+    "pilots-exports",
+    "pilots-files",
+    "pilots-notices",
+    "pilots-purge",
+    "pilots-reminders",
+    "pilots-schedules",
+    "pilots-sweep",
+]
 
 
 @dataclass(frozen=True)

@@ -48,6 +48,8 @@ ELSEWHERE |= {"import-traffic", "add-traffic-rule", "remove-traffic-rule"}
 # Of a file that somebody asked for, and theirs alone: tests/pilots/views/test_exports.py.
 OF_AN_EXPORT = {"export", "export-state", "export-file", "retry-export"}
 # Of a workload and of what was brought for it: tests/pilots/views/test_workloads.py and test_uploads.py.
+# Of who brought it: tests/pilots/views/test_history.py.
+OF_A_HISTORY = {"bring-history", "history"}
 OF_A_WORKLOAD = {"workload", "sample-set", "upload", "upload-state", "upload-rejects"}
 
 
@@ -61,7 +63,7 @@ def _address(name: str, pilot: Pilot) -> str:
 
 def test_every_page_is_named_in_one_of_the_tests() -> None:
     names = {route.name for route in urls.urlpatterns if isinstance(route, URLPattern)}
-    of_others = OF_AN_EXPORT | OF_NOTICES | OF_A_WORKLOAD | ELSEWHERE
+    of_others = OF_AN_EXPORT | OF_NOTICES | OF_A_WORKLOAD | OF_A_HISTORY | ELSEWHERE
     assert names == LISTS | OF_A_PILOT | MANAGED | OF_A_RUN | MANAGED_RUN | of_others
 
 
