@@ -58,6 +58,7 @@ class ReplayRun(models.Model):
     after_the_look = models.BooleanField(default=False)  # finished when a one-look verdict already stood
     decision = EnumField(Decision, blank=True)  # what the plan version's gates said at its end; '': not ended
     decision_reason = models.CharField(max_length=300, blank=True)
+    costs = models.JSONField(null=True)  # of the plan version at its end, as a document; None: not ended
     version = models.PositiveIntegerField(default=1)
 
     class Meta:

@@ -1,4 +1,5 @@
-"""What an undisclosed price may be. Public surface: ``ArmPrices``, ``arm_prices``, ``read_break_even``."""
+"""What an undisclosed price may be. Public surface: ``ArmPrices``, ``arm_prices``, ``read_break_even``,
+``price_to_meet``."""
 
 from __future__ import annotations
 
@@ -52,17 +53,40 @@ def read_break_even(
     arm, other = ArmRole.CANDIDATE, ArmRole.INCUMBENT
     if prices.disclosed(arm) and not prices.disclosed(other):
         arm, other = other, arm
+    return price_to_meet(
+        evidence,
+        criterion.metric,
+        arm=arm,
+        max_ratio=criterion.max_ratio,
+        prices=prices,
+        successes=successes,
+        alpha=alpha,
+    )
+
+
+def price_to_meet(
+    evidence: Evidence,
+    metric: str,
+    *,
+    arm: ArmRole,
+    max_ratio: float,
+    prices: ArmPrices,
+    successes: str | None,
+    alpha: float,
+) -> BreakEven | None:
+    """The price of ``arm`` at which ``metric`` of candidate over incumbent is ``max_ratio``; ``None`` as above."""
+    other = ArmRole.INCUMBENT if arm is ArmRole.CANDIDATE else ArmRole.CANDIDATE
     input_price = PriceOfInput.of(prices.rows.get(arm), role=arm, other=prices.rows.get(other))
     if input_price is None:
         return None
-    per_success = criterion.metric == "cost_per_success"
+    per_success = metric == "cost_per_success"
     sides = _sides(evidence, arm, other, successes=successes if per_success else None, per_success=per_success)
     if not costs_are_known(evidence, len(sides.cost)):
         return None
     return break_even_price(
         sides,
         arm=arm,
-        max_ratio=criterion.max_ratio,
+        max_ratio=max_ratio,
         input_price=input_price,
         currency=prices.currency,
         alpha=alpha,

@@ -1,7 +1,7 @@
 """What all runs of a plan version say, sample by sample.
 
 Public surface: ``Evidence``, ``ArmEvidence``, ``Column``, ``column``, ``evidence_for``, ``runs_until``, ``score_of``,
-``own_scores``.
+``own_scores``, ``Repriced``.
 
 A sample that was answered several times counts once, with its mean. A vendor's failure counts as a failed answer; an
 outcome of our own making leaves the sample out of the counted comparison. Rows are read once, in any order, into eight
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -28,6 +28,8 @@ from evaluations.models.fields import PLACES
 
 ENDED = (RunStatus.FINISHED, RunStatus.STOPPED_BY_BUDGET, RunStatus.CANCELLED, RunStatus.FAILED)
 
+# Money for one answer by its tokens: uncached input, read from a cache, written to one, output. None: unknown.
+Repriced = Callable[[int | None, int | None, int | None, int | None], float | None]
 Column = NDArray[np.float64]  # NaN = left out, unscored or unknown; never zero
 _AT_ONCE = 2000
 _ONE = 10**PLACES  # what one unit of money is stored as
@@ -85,11 +87,16 @@ def own_scores(version: PlanVersion) -> Q:
 
 
 def evidence_for(
-    version: PlanVersion, *, at_end_of: ReplayRun | None = None, judged_by: PlanVersion | None = None
+    version: PlanVersion,
+    *,
+    at_end_of: ReplayRun | None = None,
+    judged_by: PlanVersion | None = None,
+    repriced: Mapping[ArmRole, Repriced] | None = None,
 ) -> Evidence:
     """The evidence of every ended run of ``version``, and of ``at_end_of`` which is about to end.
 
     ``judged_by``: what the scorers of that later version made of the runs until ``at_end_of``, which has ended.
+    ``repriced``: the arms that cost what their answers' tokens would cost at other prices.
     """
     runs = Q(run__plan_version=version) & Q(run__status__in=ENDED)
     if at_end_of is not None:
@@ -97,7 +104,7 @@ def evidence_for(
     roles = dict(RunArm.objects.filter(runs).values_list("id", "role"))
     document = (judged_by or version).document
     keys = sorted({(entry["key"], entry["version"]) for entry in document["scorers"]})
-    answers = {role: _Answers(len(keys)) for role in (ArmRole.INCUMBENT, ArmRole.CANDIDATE)}
+    answers = {role: _Answers(len(keys), (repriced or {}).get(role)) for role in (ArmRole.INCUMBENT, ArmRole.CANDIDATE)}
     numbers: dict[str, int] = {}  # of clusters, in order of appearance
     of_sample: dict[int, int] = {}  # only of samples in a cluster
     for arm_id, sample_id, cluster, *figures in _rows(list(roles), keys):
@@ -169,7 +176,8 @@ class _Arrays:
 class _Answers:
     """Grows by one answer at a time."""
 
-    def __init__(self, scorers: int) -> None:
+    def __init__(self, scorers: int, repriced: Repriced | None = None) -> None:
+        self._repriced = repriced
         self._sample, self._flags = array("q"), array("b")
         self._figures = [array("d") for _ in range(5 + scorers)]
 
@@ -178,8 +186,11 @@ class _Answers:
         nothing = 0 if cost == 0 else None  # what was refused at the door has used no tokens
         self._sample.append(sample_id)
         self._flags.append(_FLAGS[outcome])
+        money = None if cost is None else cost / _ONE
+        if self._repriced is not None and (cost != 0 or output is not None):
+            money = self._repriced(uncached, read, written, output)
         known = (
-            None if cost is None else cost / _ONE,
+            money,
             nothing if uncached is None else uncached + (read or 0) + (written or 0),
             nothing if output is None else output,
             *rest,

@@ -14,6 +14,7 @@ from evaluations.models import Attempt, ComparisonRow, Completion, PlanVersion, 
 from evaluations.selectors.arms import figures_of
 from evaluations.selectors.breakeven import arm_prices
 from evaluations.selectors.comparisons import percentiles_read, read_plan
+from evaluations.selectors.costs import read_costs
 from evaluations.selectors.evidence import evidence_for
 from evaluations.services import audit
 from evaluations.services.bulk import recount
@@ -30,6 +31,7 @@ class _Read(NamedTuple):
     decision: Decision
     reason: str
     samples: int | None
+    costs: dict[str, Any] | None
 
 
 def conclude_run(*, run: ReplayRun, at: datetime, scored: bool = False) -> bool:
@@ -70,13 +72,14 @@ def _read(run: ReplayRun, *, at: datetime) -> _Read:
         reading.decision,
         (reading.reason or "")[:300],
         evidence.n,
+        read_costs(version.document, evidence, prices=prices).to_document(),
     )
 
 
 def _as_read(look: ReplayRun) -> _Read:
     """One look has been taken: later evidence never changes its verdict."""
     rows = [(row.metric, row.role, row.verdict, row.document) for row in look.comparisons.all()]
-    return _Read(rows, look.decision, look.decision_reason, look.evidence_samples)
+    return _Read(rows, look.decision, look.decision_reason, look.evidence_samples, look.costs)
 
 
 def _keep(run: ReplayRun, read: _Read, *, after_the_look: bool, at: datetime) -> None:
@@ -97,6 +100,7 @@ def _keep(run: ReplayRun, read: _Read, *, after_the_look: bool, at: datetime) ->
         decision=read.decision,
         decision_reason=read.reason,
         evidence_samples=read.samples,
+        costs=read.costs,
         after_the_look=after_the_look,
     )
     run.refresh_from_db()

@@ -160,8 +160,55 @@ def _predictiveness(document: Document) -> Iterator[str]:
             yield f"  {one['pilot']}: {Finding(one['finding']).label}{f' ({heard})' if heard else ''}"
 
 
+def _costs(document: Document) -> Iterator[str]:
+    yield f"Costs as of {document['as_of']}, known at {document['known_at']}"
+    for pair in document["pairs"]:
+        yield ""
+        yield (
+            f"{pair['incumbent']} to {pair['candidate']}: {len(pair['pilots'])} pilots, cost known of {pair['known']};"
+            f" criteria met in {pair['met']}, not met in {pair['not_met']}"
+        )
+        if pair["ratio"] is not None:
+            each = f"{pair['incumbent_per_request']} to {pair['candidate_per_request']} {pair['currency']}"
+            yield f"  {each} a request (x {pair['ratio']:.3f}) over {pair['requests']} requests"
+        if pair["monthly_incumbent"] is not None:
+            yield f"  a month: {pair['monthly_incumbent']} to {pair['monthly_candidate']} {pair['currency']}"
+    for row in document["pilots"]:
+        yield ""
+        yield f"{row['pilot']} ({row['incumbent']} to {row['candidate']}), run {row['run']}"
+        yield from _cost_lines(row["lines"], row["currency"])
+        if row["what_if"]:
+            yield "  at the supposed prices:"
+            yield from _cost_lines(row["what_if"], row["currency"])
+    if document["unread"]:
+        yield ""
+        yield f"{document['unread']} pilots have a plan and no reading yet"
+
+
+def _cost_lines(lines: Sequence[Document], currency: str) -> Iterator[str]:
+    for line in lines:
+        amounts = f"{line['incumbent'] or 'unknown'} to {line['candidate'] or 'unknown'} {currency}"
+        ratio = "" if line["ratio"] is None else f", x {line['ratio']:.3f}"
+        if line["lower"] is not None and line["upper"] is not None:
+            ratio += f" ({line['lower']:.3f} to {line['upper']:.3f})"
+        agreed = f"must stay under {line['max_ratio']:g}" if line["agreed"] else "no criterion, held against equal cost"
+        why = f" ({line['reason']})" if line["reason"] else ""
+        yield f"  {line['metric']}: {amounts}{ratio}; {agreed}: {line['verdict'].replace('_', '-')}{why}"
+        for name, words in _TIPPING.items():
+            if (price := line[name]) is not None:
+                limits = "" if price["lower"] is None else f" ({price['lower']} to {price['upper']})"
+                yield f"    {words} {price['output_per_mtok']}{limits} {currency} per million output tokens"
+
+
+_TIPPING = {
+    "candidate_must_stay_under": "met while the candidate costs under",
+    "staying_is_cheaper_under": "staying is cheaper while the incumbent costs under",
+}
+
+
 TEXTS: Mapping[str, Callable[[Document], Iterator[str]]] = {
     "claims": _claims,
+    "costs": _costs,
     "evidence": _evidence,
     "portfolio": _portfolio,
     "predictiveness": _predictiveness,

@@ -1,4 +1,5 @@
-"""What the replays of many pilots say. Public surface: ``evidence``, ``EvidenceReport``, ``PilotEvidence``."""
+"""What the replays of many pilots say. Public surface: ``evidence``, ``newest_runs``, ``EvidenceReport``,
+``PilotEvidence``."""
 
 from __future__ import annotations
 
@@ -67,20 +68,25 @@ class EvidenceReport:
         }
 
 
-def evidence(filters: ReportFilters, pilots: QuerySet[Pilot] | None = None) -> EvidenceReport:
-    """The newest reading of each pilot with a plan by the report's day, or that of ``filters.run``."""
+def newest_runs(filters: ReportFilters) -> dict[int, ReplayRun]:
+    """By plan, the run with the newest reading by the report's day, or ``filters.run``. Two queries."""
     read = ReplayRun.objects.filter(finished_at__lte=min(filters.until, filters.known_at)).exclude(decision="")
     if filters.run is not None:
         read = read.filter(pk=filters.run)
     if filters.set is not None:
         read = read.filter(sample_set=filters.set)
     latest = read.filter(plan_version__plan=OuterRef("plan_version__plan")).order_by("-finished_at", "-id")
-    newest = {
+    return {
         run.plan_version.plan_id: run
         for run in read.filter(pk=Subquery(latest.values("pk")[:1]))
         .select_related("plan_version")
         .prefetch_related("comparisons")
     }
+
+
+def evidence(filters: ReportFilters, pilots: QuerySet[Pilot] | None = None) -> EvidenceReport:
+    """The newest reading of each pilot with a plan by the report's day, or that of ``filters.run``."""
+    newest = newest_runs(filters)
     shown = (
         filters.apply(Pilot.objects.all() if pilots is None else pilots)
         .filter(plan__isnull=False)

@@ -36,6 +36,7 @@ _PAGES = (
     ("retention", "Retention", "who stayed"),
     ("rollback-reasons", "Rollback reasons", "why others went back"),
     ("predictiveness", "Predictiveness", "what verdicts foretold"),
+    ("costs", "Costs", "a request, a success, break-even prices"),
     ("claims", "Claims", "what vendors say, against our replays"),
     ("catalogue", "Catalogue", "models, endpoints, prices"),
     ("traffic", "Traffic", "observed usage, mapping rules"),

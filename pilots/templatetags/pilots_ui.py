@@ -52,7 +52,8 @@ TERMS = {
     "Still on the candidate": "Any end counts as having left; an upgrade inside the candidate's family goes on.",
     "Not back on the incumbent": "Ends only with a return to the incumbent model; followed until its shutdown.",
     "Not back with its vendor": "Ends with a return to any model of the incumbent's vendor.",
-    "Missed": "A rollback for something that the replays before the cutover had passed.",
+    "Break-even": "The price per million output tokens at which it would tip, input moving along as stated.",
+    "Cost per success": "Money over tasks that were solved: an error costs and solves nothing.",
     "Median": "Half of them went back sooner, half later.",
     "Log-rank test": "How likely groups that stay equally long would differ as much as these by chance.",
 }

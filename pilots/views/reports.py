@@ -1,4 +1,4 @@
-"""Reports: who stayed, why others went back, what verdicts foretold, what vendors claim."""
+"""Reports: who stayed, why others went back, what verdicts foretold, what it costs, what vendors claim."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from django.utils import timezone
 from pilots.selectors.choices import filter_choices
 from pilots.selectors.claims import TESTS
 from pilots.selectors.claims import claims as claims_report
+from pilots.selectors.costs import costs as costs_report
 from pilots.selectors.filters import GROUPINGS, ReportFilters
 from pilots.selectors.predictiveness import predictiveness as predictiveness_report
 from pilots.selectors.reports import Report
@@ -20,6 +21,7 @@ from pilots.selectors.rollback_reasons import rollback_reasons_report
 from pilots.views.page import access_of, door, filters_of, page, whole_number
 
 SPELLS_A_PAGE = 50
+PILOTS_A_PAGE = 25
 Context = Callable[[Any, ReportFilters], dict[str, Any]]  # of the report, for its page
 
 
@@ -65,6 +67,7 @@ def _shown(
         "groupings": groupings,
         "filters": filters,
         "refusal": refusal,
+        "shown_at_most": SPELLS_A_PAGE,
         **more(report, filters),
     }
     template = f"pilots/reports/{name.replace('-', '_')}.html"
@@ -84,3 +87,11 @@ def rollback_reasons(request: HttpRequest) -> HttpResponse:
 @door("GET")
 def predictiveness(request: HttpRequest) -> HttpResponse:
     return _shown(request, "predictiveness", predictiveness_report)
+
+
+@door("GET")
+def costs(request: HttpRequest) -> HttpResponse:
+    def listed(report: Any, filters: ReportFilters) -> dict[str, Any]:
+        return {"listed": Paginator(report.pilots, PILOTS_A_PAGE).get_page(whole_number(request.GET.get("page")) or 1)}
+
+    return _shown(request, "costs", costs_report, more=listed)

@@ -50,6 +50,7 @@ def pages(run: int) -> dict[str, str]:
         "retention": "reports/retention/",
         "rollback-reasons": "reports/rollback-reasons/",
         "predictiveness": "reports/predictiveness/",
+        "costs": "reports/costs/",
         "claims": "reports/claims/",
         "models": "catalogue/",
         "endpoints": "catalogue/endpoints/",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from django.core.management.base import CommandParser
@@ -10,8 +11,10 @@ from evaluations.management.base import PilotsCommand
 from evaluations.services.errors import Refused
 from pilots.management.filters import add_filter_arguments
 from pilots.management.report_text import TEXTS
+from pilots.selectors.costs import costs
 from pilots.selectors.filters import ReportFilters
 from pilots.selectors.reports import REPORTS
+from pilots.services.what_if import supposed_prices
 
 
 class Command(PilotsCommand):
@@ -21,13 +24,25 @@ class Command(PilotsCommand):
     def arguments(self, parser: CommandParser) -> None:
         parser.add_argument("report", metavar="NAME", help=", ".join(sorted(REPORTS)))
         add_filter_arguments(parser)
+        parser.add_argument(
+            "--what-if",
+            type=Path,
+            metavar="FILE",
+            help="costs: prices to suppose, as in a portfolio file; nothing is stored",
+        )
 
     def run(self, **options: Any) -> tuple[Any, bool]:
         self.report = options["report"]
         if self.report not in REPORTS:
             raise Refused(f"there is no report {self.report!r}; there are {', '.join(sorted(REPORTS))}")
         filters = ReportFilters.parse(options, now=self.now)
-        return REPORTS[self.report](filters).to_document(), True
+        if options["what_if"] is None:
+            return REPORTS[self.report](filters).to_document(), True
+        if self.report != "costs":
+            raise Refused("is a question to the report costs", field="what-if")
+        if not filters.present:
+            raise Refused("is read from today's evidence: leave out --as-of and --known-at", field="what-if")
+        return costs(filters, what_if=supposed_prices(options["what_if"])).to_document(), True
 
     def text(self, document: Any) -> str:
         write = TEXTS.get(self.report)
