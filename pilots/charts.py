@@ -1,6 +1,6 @@
 """Geometry of the drawings, in user units of their viewBox; templates only write it down.
 
-Public surface: ``interval_bar``, ``survival_chart``, ``bar_length``. Coordinates are rounded to a tenth.
+Public surface: ``interval_bar``, ``survival_chart``, ``sparkline``, ``bar_length``. Coordinates are rounded to a tenth.
 """
 
 from __future__ import annotations
@@ -175,3 +175,44 @@ def bar_length(value: float, largest: float, width: float) -> float:
     if value <= 0 or largest <= 0:
         return 0.0
     return round(max(2.0, width * min(1.0, value / largest)), 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Sparkline:
+    """Values in their order, the band that they were expected in, and the one that stands out."""
+
+    width: float
+    height: float
+    line: str  # path data; '': under two values
+    band_y: float | None  # top of the band; None: there is none
+    band_height: float | None
+    marked: tuple[float, float] | None
+
+
+def sparkline(
+    values: Sequence[float],
+    *,
+    band: tuple[float, float] | None = None,
+    marked: int | None = None,
+    width: float = 200.0,
+    height: float = 32.0,
+) -> Sparkline:
+    """Lay out ``values``; ``band`` are two positions on their axis, ``marked`` is the place of the value that is."""
+    pad = 4.0
+    given = [*values, *(band or ())]
+    low, high = min(given, default=0.0), max(given, default=1.0)
+    span = (high - low) or 1.0
+    step = (width - 2 * pad) / max(len(values) - 1, 1)
+
+    def y(value: float) -> float:
+        return round(height - pad - (height - 2 * pad) * (value - low) / span, 1)
+
+    points = [(round(pad + place * step, 1), y(value)) for place, value in enumerate(values)]
+    return Sparkline(
+        width=width,
+        height=height,
+        line="M" + "L".join(f"{across} {down}" for across, down in points) if len(points) > 1 else "",
+        band_y=None if band is None else y(band[1]),
+        band_height=None if band is None else round(max(y(band[0]) - y(band[1]), 1.0), 1),
+        marked=None if marked is None else points[marked],
+    )

@@ -80,6 +80,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("runs/<int:pk>/answers/<int:position>/", runs.answer, name="answer"),
     path("reports/retention/", reports.retention, name="retention"),
     path("reports/costs/", reports.costs, name="costs"),
+    path("reports/drift/", reports.drift, name="drift"),
     path("reports/claims/", reports.claims, name="claims"),
     path("reports/rollback-reasons/", reports.rollback_reasons, name="rollback-reasons"),
     path("reports/predictiveness/", reports.predictiveness, name="predictiveness"),

@@ -33,6 +33,7 @@ _LABELS = {
     "cost_per_success": "cost per solved task",
     "latency_p50_ms": "median latency",
     "latency_p95_ms": "95th percentile of latency",
+    "latency_mean_ms": "mean latency",
     "ttft_p95_ms": "95th percentile of time to first token",
     "failure_rate": "failure rate",
     "refusal": "requests not refused",

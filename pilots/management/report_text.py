@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from evaluations.enums import Decision
+from evaluations.selectors.drift import State
 from pilots.selectors.claims import ClaimVerdict
 from pilots.selectors.predictiveness import Finding
 
@@ -206,9 +207,27 @@ _TIPPING = {
 }
 
 
+def _drift(document: Document) -> Iterator[str]:
+    yield f"Drift as of {document['as_of']}, known at {document['known_at']}"
+    yield ""
+    yield document["headline"]
+    for pilot in document["pilots"]:
+        yield ""
+        yield f"{pilot['pilot']}, plan version {pilot['plan_version']}: {pilot['nights']} nights"
+        rows: list[Row] = [("figure", "of", "state", "baseline", "sd", "last night", "moved in run")]
+        for one in pilot["series"]:
+            figures = (one["target"], one["sd"], one["nights"][-1]["value"])
+            target, sd, last = ("" if value is None else f"{value:.6g}" for value in figures)
+            rows.append(
+                (one["metric"], one["side"], State(one["state"]).label, target, sd, last, _cell(one["signal_run"]))
+            )
+        yield from _table(rows)
+
+
 TEXTS: Mapping[str, Callable[[Document], Iterator[str]]] = {
     "claims": _claims,
     "costs": _costs,
+    "drift": _drift,
     "evidence": _evidence,
     "portfolio": _portfolio,
     "predictiveness": _predictiveness,

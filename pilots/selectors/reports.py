@@ -14,6 +14,7 @@ from django.db.models import QuerySet
 from pilots.models import Pilot
 from pilots.selectors.claims import claims
 from pilots.selectors.costs import costs
+from pilots.selectors.drift import drift
 from pilots.selectors.evidence_report import evidence
 from pilots.selectors.filters import ReportFilters
 from pilots.selectors.pilots import portfolio
@@ -33,6 +34,7 @@ class Report(Protocol):
 REPORTS: Mapping[str, Report] = {
     "claims": claims,
     "costs": costs,
+    "drift": drift,
     "evidence": evidence,
     "portfolio": portfolio,
     "predictiveness": predictiveness,

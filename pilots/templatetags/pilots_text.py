@@ -145,6 +145,13 @@ def metric_value(value: float | None, unit: str, currency: str) -> SafeString:
     return percent(value, 1)
 
 
+@register.simple_tag
+def night_value(value: float, metric: str, currency: str) -> SafeString:
+    """A night's figure, or the spread of a baseline, in the metric's unit."""
+    unit = "money" if metric.startswith("cost_") else "ms" if metric.endswith("_ms") else "share"
+    return metric_value(value, unit, currency)
+
+
 @register.filter
 def lookup(mapping: Mapping[str, Any], key: str) -> Any:
     return mapping.get(key, "")

@@ -10,6 +10,7 @@ from django.middleware.csrf import get_token
 from django.utils.text import slugify
 
 from evaluations.enums import Decision, RunStatus, StopReason, Verdict
+from evaluations.selectors.drift import Series, State
 from pilots import charts
 from pilots.enums import DeliveryState, EventKind, ExportState, PilotStatus, SpellStatus, UploadState
 from pilots.exporters.registry import EXPORTERS
@@ -52,6 +53,8 @@ TERMS = {
     "Still on the candidate": "Any end counts as having left; an upgrade inside the candidate's family goes on.",
     "Not back on the incumbent": "Ends only with a return to the incumbent model; followed until its shutdown.",
     "Not back with its vendor": "Ends with a return to any model of the incumbent's vendor.",
+    "Baseline": "The first nights of a plan version: what later nights are held against.",
+    "CUSUM": "A running sum of how far each night lies off the baseline; it grows where a model has moved.",
     "Break-even": "The price per million output tokens at which it would tip, input moving along as stated.",
     "Cost per success": "Money over tasks that were solved: an error costs and solves nothing.",
     "Median": "Half of them went back sooner, half later.",
@@ -102,6 +105,10 @@ CLAIM_TONES = {
     ClaimVerdict.CONTRADICTED: "bad",
     ClaimVerdict.NOT_ENOUGH: "caution",
     ClaimVerdict.NOT_TESTABLE: "unknown",
+}
+DRIFT_TONES = {
+    State.DRIFTED: "bad",
+    State.STEADY: "good",
 }
 FINDING_TONES = {
     Finding.PASSED: "bad",
@@ -179,6 +186,22 @@ def finding_chip(finding: str) -> dict[str, str]:
     """What the replays had said of a rollback's reason; good is that they saw it coming."""
     word = Finding(finding)
     return {"tone": FINDING_TONES.get(word, "unknown"), "word": word.label.capitalize()}
+
+
+@register.inclusion_tag("pilots/_chip.html")
+def drift_chip(state: State) -> dict[str, str]:
+    return {"tone": DRIFT_TONES.get(state, "unknown"), "word": state.label.capitalize()}
+
+
+@register.inclusion_tag("pilots/_sparkline.html")
+def night_chart(series: Series) -> dict[str, Any]:
+    """One figure night by night, over two standard deviations of its baseline either way; a move is marked."""
+    band = None
+    if series.target is not None and series.sd is not None:
+        band = (series.target - 2 * series.sd, series.target + 2 * series.sd)
+    place = next((place for place, night in enumerate(series.nights) if night.run == series.signal_run), None)
+    chart = charts.sparkline([night.value for night in series.nights], band=band, marked=place)
+    return {"chart": chart, "side": series.side.value, "text": f"{len(series.nights)} nights: {series.state.label}"}
 
 
 @register.filter

@@ -13,6 +13,7 @@ from pilots.selectors.choices import filter_choices
 from pilots.selectors.claims import TESTS
 from pilots.selectors.claims import claims as claims_report
 from pilots.selectors.costs import costs as costs_report
+from pilots.selectors.drift import drift as drift_report
 from pilots.selectors.filters import GROUPINGS, ReportFilters
 from pilots.selectors.predictiveness import predictiveness as predictiveness_report
 from pilots.selectors.reports import Report
@@ -89,9 +90,20 @@ def predictiveness(request: HttpRequest) -> HttpResponse:
     return _shown(request, "predictiveness", predictiveness_report)
 
 
-@door("GET")
-def costs(request: HttpRequest) -> HttpResponse:
+def _listed(request: HttpRequest) -> Context:
+    """One page of the report's pilots."""
+
     def listed(report: Any, filters: ReportFilters) -> dict[str, Any]:
         return {"listed": Paginator(report.pilots, PILOTS_A_PAGE).get_page(whole_number(request.GET.get("page")) or 1)}
 
-    return _shown(request, "costs", costs_report, more=listed)
+    return listed
+
+
+@door("GET")
+def costs(request: HttpRequest) -> HttpResponse:
+    return _shown(request, "costs", costs_report, more=_listed(request))
+
+
+@door("GET")
+def drift(request: HttpRequest) -> HttpResponse:
+    return _shown(request, "drift", drift_report, more=_listed(request))

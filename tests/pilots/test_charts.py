@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from pilots.charts import bar_length, interval_bar, survival_chart
+from pilots.charts import bar_length, interval_bar, sparkline, survival_chart
 
 
 def test_an_interval_lies_where_its_numbers_say() -> None:
@@ -77,3 +77,11 @@ def test_a_curve_without_steps_is_an_empty_frame() -> None:
 def test_bars_keep_proportion_and_a_sliver() -> None:
     assert [bar_length(value, 100, 96) for value in (100, 50, 0.1, 0)] == [96.0, 48.0, 2.0, 0.0]
     assert bar_length(1, 0, 96) == 0.0
+
+
+def test_a_sparkline_runs_from_edge_to_edge_over_its_band() -> None:
+    drawn = sparkline([0.0, 1.0, 2.0], band=(0.5, 1.5), marked=2, width=108, height=28)
+    assert drawn.line == "M4.0 24.0L54.0 14.0L104.0 4.0"
+    assert (drawn.band_y, drawn.band_height, drawn.marked) == (9.0, 10.0, (104.0, 4.0))
+    assert sparkline([1.0]).line == ""
+    assert sparkline([]).marked is None
