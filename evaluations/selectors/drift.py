@@ -90,6 +90,8 @@ def night_series(versions: Iterable[PlanVersion], *, until: datetime) -> dict[in
     figures = _figures([run for run, _, _ in nights], {scorer for given in scorers.values() for scorer in given})
     by_version: dict[int, dict[ArmRole, list[_Means]]] = defaultdict(lambda: defaultdict(list))
     for run, version, at in nights:
+        if at is None:  # the filter above leaves none
+            continue
         for role in (ArmRole.INCUMBENT, ArmRole.CANDIDATE):
             found = figures.get((run, role), {})
             by_version[version][role].append(_Means(run, at, found))
