@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
@@ -87,7 +87,7 @@ def night_series(versions: Iterable[PlanVersion], *, until: datetime) -> dict[in
         .order_by("finished_at", "pk")
         .values_list("pk", "plan_version_id", "finished_at")
     )
-    figures = _figures([run for run, _, _ in nights], {scorer for given in scorers.values() for scorer in given})
+    figures = _figures({run: scorers[version] for run, version, _ in nights})
     by_version: dict[int, dict[ArmRole, list[_Means]]] = defaultdict(lambda: defaultdict(list))
     for run, version, at in nights:
         if at is None:  # the filter above leaves none
@@ -103,9 +103,11 @@ def night_series(versions: Iterable[PlanVersion], *, until: datetime) -> dict[in
     }
 
 
-def _figures(runs: Sequence[int], scorers: Container[tuple[str, str]]) -> dict[tuple[int, ArmRole], dict[str, float]]:
-    """Means over one night's answers, by run and arm."""
-    counted = Completion.objects.filter(arm__run__in=runs).exclude(outcome__in=LEFT_OUT).order_by()
+def _figures(scorers: Mapping[int, Sequence[tuple[str, str]]]) -> dict[tuple[int, ArmRole], dict[str, float]]:
+    """Means over one night's answers, by run and arm. Later versions may have judged the answers again: each run has
+    its own scorers.
+    """
+    counted = Completion.objects.filter(arm__run__in=scorers).exclude(outcome__in=LEFT_OUT).order_by()
     by = ("arm__run", "arm__role")
     judged = ScoreRow.objects.filter(completion=OuterRef("pk"), value__isnull=False)
     # As in the comparison: a vendor's failure, unless a scorer said that it judges such answers.
@@ -127,7 +129,7 @@ def _figures(runs: Sequence[int], scorers: Container[tuple[str, str]]) -> dict[t
             arm[LATENCY] = latency
     scored = counted.filter(scores__value__isnull=False).values_list(*by, "scores__key", "scores__scorer_version")
     for run, role, key, version, total, n in scored.annotate(total=Sum("scores__value"), n=Count("scores__value")):
-        if (key, version) in scorers:
+        if (key, version) in scorers[run]:
             found[run, ArmRole(role)][key] = total / (n + failures.get((run, ArmRole(role)), 0))
     return found
 
