@@ -30,7 +30,7 @@ from evaluations.services.work import Stop, never, new_owner
 from pilots.conf import setting
 from pilots.enums import Channel, DeliveryState
 from pilots.models import Delivery, Webhook
-from pilots.services.mail import message_of
+from pilots.services.mail import message_of, readable_in
 from pilots.services.signatures import digest_of, secret_of, signed_headers
 from pilots.services.spreading import FOR_OWNERS
 
@@ -227,7 +227,9 @@ def _may_still_read(delivery: Delivery) -> bool:
     person, notice = delivery.user, delivery.notice
     if person is None or not person.is_active or not person.email:
         return False
-    if notice is None or person.is_superuser:
+    if notice is None:
+        return readable_in(delivery).exists()
+    if person.is_superuser:
         return True
     named = notice.pilot is not None and person.pk in (notice.pilot.owner_id, notice.pilot.deputy_id)
     if notice.kind in FOR_OWNERS and named:

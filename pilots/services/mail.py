@@ -1,4 +1,4 @@
-"""E-mails in words. Public surface: ``message_of``."""
+"""E-mails in words. Public surface: ``message_of``, ``readable_in``."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from django.core.mail import EmailMultiAlternatives
+from django.db.models import Q, QuerySet
 from django.template.loader import render_to_string
 from django.urls import reverse
 
+from evaluations.models import Membership
 from pilots.conf import setting
 from pilots.links import absolute, path_of
 from pilots.models import Delivery, Notice
@@ -42,7 +44,7 @@ def message_of(delivery: Delivery) -> EmailMultiAlternatives:
     if delivery.notice is not None:
         subject, lines, left = delivery.notice.words, [_line(delivery.notice, delivery.user)], 0
     else:
-        notices = Notice.objects.filter(notifications__digest=delivery).select_related("pilot")
+        notices = readable_in(delivery).select_related("pilot")
         told = list(notices.order_by("-happened_at", "-id")[: DIGEST_AT_MOST + 1])
         left = max(0, notices.count() - DIGEST_AT_MOST)
         lines = [_line(notice, delivery.user) for notice in told[:DIGEST_AT_MOST]]
@@ -63,6 +65,17 @@ def message_of(delivery: Delivery) -> EmailMultiAlternatives:
     context = {"lines": lines, "left": left, "settings_link": settings_link}
     message.attach_alternative(render_to_string("pilots/mail/notices.html", context), "text/html")
     return message
+
+
+def readable_in(delivery: Delivery) -> QuerySet[Notice]:
+    """What a digest is to tell, as far as its reader may still see it."""
+    notices = Notice.objects.filter(notifications__digest=delivery)
+    reader = delivery.user
+    assert reader is not None
+    if reader.is_superuser:
+        return notices
+    theirs = Q(kind__in=ASKING) & (Q(pilot__owner=reader) | Q(pilot__deputy=reader))
+    return notices.filter(theirs | Q(team__in=Membership.objects.filter(user=reader).values("team")))
 
 
 def _line(notice: Notice, reader: User) -> Line:

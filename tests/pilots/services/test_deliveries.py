@@ -11,12 +11,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+import time_machine
 from django.contrib.auth import get_user_model
 from django.core import mail
 from django.db import transaction
 
 from evaluations.models import AuditEvent
 from evaluations.services.errors import Conflict, Refused
+from pilots import tasks
 from pilots.conf import setting
 from pilots.enums import DeliveryState, NoticeKind, NoticeMode
 from pilots.models import Delivery, Notice, NoticeSettings, Pilot, Webhook
@@ -248,6 +250,17 @@ def test_the_digest_holds_all_that_waited_for_it() -> None:
     assert "&lt;b&gt;two" in message.alternatives[0][0]  # type: ignore[attr-defined]
 
 
+def test_a_digest_leaves_out_what_its_reader_may_not_see_any_more() -> None:
+    person = reader()
+    NoticeSettings.objects.create(user=person, modes={K.CONFLICT_FOUND.value: NoticeMode.DIGEST.value}, digest_hour=0)
+    happen("ours")
+    write_digests(now=NOW)
+    person.team_memberships.all().delete()
+    assert deliver() == 1
+    row = Delivery.objects.get()
+    assert (row.state, row.error, mail.outbox) == (DeliveryState.FAILED, deliveries._NOT_ANY_MORE, [])
+
+
 def test_whoever_left_the_team_meanwhile_is_not_written_to() -> None:
     person = reader()
     happen(owner=person)
@@ -282,3 +295,13 @@ def test_two_workers_do_not_send_the_same_and_a_stalled_one_changes_nothing(rece
     row = Delivery.objects.get()
     assert (row.state, row.attempts, row.error) == (DeliveryState.DELIVERED, 2, "")
     assert len(receiver.calls) == 1
+
+
+def test_the_schedulers_ticks_do_all_of_it(receiver: Receiver) -> None:
+    hook_to(receiver.url)
+    make.switched_pilot("billing", workload=make.workload("billing-w", "support"))
+    with time_machine.travel(make.day(31)):
+        tasks.tick_reminders()
+        tasks.tick_notices()
+    told = [json.loads(call.body)["type"] for call in receiver.calls]
+    assert sorted(told) == ["followup.overdue", "pilot.cutover"]
