@@ -31,6 +31,7 @@ class PilotsConfig(AppConfig):
             schedules,
             tokens,
             traffic,
+            traffic_readings,
             traffic_rules,
             webhooks,
         )
@@ -40,3 +41,4 @@ class PilotsConfig(AppConfig):
         tick("pilots.tasks.tick_notices", name="pilots-notices")
         tick("pilots.tasks.tick_reminders", name="pilots-reminders", seconds=REMINDER_SECONDS)
         tick("pilots.tasks.tick_uploads", name="pilots-files")
+        tick("pilots.tasks.tick_traffic", name="pilots-traffic")

@@ -1,6 +1,7 @@
 """Geometry of the drawings, in user units of their viewBox; templates only write it down.
 
-Public surface: ``interval_bar``, ``survival_chart``, ``sparkline``, ``bar_length``. Coordinates are rounded to a tenth.
+Public surface: ``interval_bar``, ``survival_chart``, ``traffic_chart``, ``sparkline``, ``bar_length``. Coordinates are
+rounded to a tenth.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date, timedelta
 from typing import Protocol
 
 INTERVAL_WIDTH = 200.0
@@ -168,6 +170,62 @@ def _at_risk(points: Sequence[CurvePoint], days: Sequence[int], day: int) -> int
     """Number at risk just before ``day``: that of the next row of the table, none past its end."""
     at = bisect_left(days, day)
     return points[at].at_risk if at < len(points) else 0
+
+
+@dataclass(frozen=True, slots=True)
+class TrafficChart:
+    """A bar a day: the candidate's share below, the incumbent's on it, the rest left empty. No bar: no data."""
+
+    width: float
+    height: float
+    left: float
+    right: float
+    top: float
+    bottom: float
+    candidate: str  # path data of all bars, here and below
+    incumbent: str
+    shares: tuple[Tick, ...]
+    days: tuple[Tick, ...]
+    marks: tuple[Tick, ...]  # days with a name, for example the cutover
+
+
+def traffic_chart(
+    rows: Sequence[tuple[date, float, float]],
+    *,
+    first: date,
+    last: date,
+    marks: Sequence[tuple[date, str]] = (),
+    width: float = 760.0,
+    height: float = 180.0,
+) -> TrafficChart:
+    """``rows``: day, share on the candidate, share on the incumbent; only days with data, all from first to last."""
+    left, right, top, bottom = 44.0, width - 12.0, 18.0, height - 26.0
+    step = (right - left) / ((last - first).days + 1)
+
+    def x(day: date) -> float:
+        return round(left + step * (day - first).days, 1)
+
+    def y(share: float) -> float:
+        return round(bottom - (bottom - top) * share, 1)
+
+    def bar(day: date, low: float, high: float) -> str:
+        return f"M{x(day)} {y(low)}V{y(high)}h{round(max(step - 1, 1), 1)}V{y(low)}Z" if high > low else ""
+
+    every = -(-((last - first).days + 1) // 6)
+    labelled = [first + timedelta(days=number) for number in range(0, (last - first).days + 1, every)]
+    return TrafficChart(
+        width=width,
+        height=height,
+        left=left,
+        right=right,
+        top=top,
+        bottom=bottom,
+        candidate="".join(bar(day, 0, candidate) for day, candidate, _ in rows),
+        incumbent="".join(bar(day, candidate, candidate + incumbent) for day, candidate, incumbent in rows),
+        shares=tuple(Tick(y(share / 100), f"{share} %") for share in (0, 50, 80, 100)),
+        days=tuple(Tick(x(day), f"{day:%-d %b}") for day in labelled),
+        marks=tuple(Tick(x(day), name) for day, name in marks if first <= day <= last),
+    )
 
 
 def bar_length(value: float, largest: float, width: float) -> float:

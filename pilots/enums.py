@@ -240,3 +240,21 @@ class UploadState(Choice):
     DONE = "done", "imported"
     FAILED = "failed", "refused"
     UNDONE = "undone", "undone"
+
+
+class MeasuredState(Choice):
+    """Where a workload's observed traffic stands, as seen from a pilot."""
+
+    NOT_ON_IT = "not_on_it", "nothing on the candidate"
+    ALONGSIDE = "alongside", "alongside"
+    SWITCHED = "switched", "switched"
+    REPLACED = "replaced", "replaced"
+    BACK = "back", "back"
+
+
+class ConflictKind(Choice):
+    """How observed traffic can contradict what is on record."""
+
+    WENT_BACK = "went_back", "left the candidate without a word"
+    STILL_ON_IT = "still_on_it", "on the candidate after it was said to have left"
+    UNRECORDED = "unrecorded", "on the candidate without a cutover on record"

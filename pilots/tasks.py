@@ -44,6 +44,14 @@ def tick_exports() -> None:
 
 
 @task
+def tick_traffic() -> None:
+    """Read observed traffic against what is on record, where either has changed."""
+    from pilots.services.traffic_readings import read_due_traffic
+
+    read_due_traffic(now=timezone.now(), stopping=stopping)
+
+
+@task
 def tick_notices() -> None:
     """Tell people and programs what there is to tell."""
     from pilots.services.deliveries import deliver_due

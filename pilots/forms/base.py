@@ -97,8 +97,10 @@ class EventForm(AttachmentsMixin, ServiceForm):
 
     aliases = {"traffic_share": "share", "rationale": "note"}
 
-    def __init__(self, data: Mapping[str, Any] | None = None, *, pilot: Pilot) -> None:
-        super().__init__(data)
+    def __init__(
+        self, data: Mapping[str, Any] | None = None, *, pilot: Pilot, initial: Mapping[str, Any] | None = None
+    ) -> None:
+        super().__init__(data, initial=dict(initial or {}))
         self.fields["version"].initial = pilot.version
         self.for_pilot(pilot)
 

@@ -8,7 +8,7 @@ from pilots.models.notices import Delivery, Notice, NoticeSettings, Notification
 from pilots.models.pilots import Pilot
 from pilots.models.schedules import Schedule, ScheduleSlot
 from pilots.models.tokens import ApiToken, IdempotentRequest
-from pilots.models.traffic import TrafficDay, TrafficRule, TrafficSource
+from pilots.models.traffic import TrafficConflict, TrafficDay, TrafficReading, TrafficRule, TrafficSource
 from pilots.models.uploads import Upload
 
 __all__ = [
@@ -27,7 +27,9 @@ __all__ = [
     "Schedule",
     "ScheduleSlot",
     "Spell",
+    "TrafficConflict",
     "TrafficDay",
+    "TrafficReading",
     "TrafficRule",
     "TrafficSource",
     "Upload",

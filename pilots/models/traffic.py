@@ -7,7 +7,8 @@ from django.db.models import Q
 
 from evaluations.models import ModelVersion, Workload
 from evaluations.models.fields import EnumField, ExactDecimalField, one_of
-from pilots.enums import GatewayName
+from pilots.enums import ConflictKind, GatewayName, MeasuredState
+from pilots.models.pilots import Pilot
 
 
 class TrafficSource(models.Model):
@@ -98,3 +99,52 @@ class TrafficRule(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind}:{self.name}"
+
+
+class TrafficReading(models.Model):
+    """What a pilot's traffic said when it was last read: a projection of its days and its events (``pilots.measured``).
+
+    It is in force while ``due`` is false and ``pilot_version`` is the pilot's; else the days themselves are read.
+    """
+
+    pilot = models.OneToOneField(Pilot, on_delete=models.CASCADE, primary_key=True, related_name="traffic_reading")
+    pilot_version = models.PositiveIntegerField()
+    due = models.BooleanField(default=False)  # traffic came in since
+    read_at = models.DateTimeField()
+    observed_days = models.PositiveIntegerField()
+    first_on = models.DateField(null=True)  # None: nothing was observed, here and below
+    last_on = models.DateField(null=True)
+    state = EnumField(MeasuredState, blank=True)
+    state_since = models.DateField(null=True)
+    confirmed = models.JSONField(default=list)  # number, first and last day of each period seen on the candidate
+    found = models.JSONField(default=list)  # the contradictions, as ``measured.Found``
+    confirmed_on = models.DateField(null=True)  # last day seen on the candidate in the newest period
+
+    class Meta:
+        indexes = [models.Index(fields=["due"], condition=Q(due=True), name="traffic_reading_due")]
+
+    def __str__(self) -> str:
+        return f"traffic of {self.pilot}"
+
+
+class TrafficConflict(models.Model):
+    """A contradiction that was found and told. It ends with what its owner records, or disputed with an attachment."""
+
+    pilot = models.ForeignKey(Pilot, on_delete=models.CASCADE, related_name="traffic_conflicts")
+    kind = EnumField(ConflictKind)
+    since_on = models.DateField()
+    found_at = models.DateTimeField()
+    words = models.CharField(max_length=500)
+    disputed_at = models.DateTimeField(null=True)  # None: it stands, as far as traffic and events say
+    disputed_by = models.CharField(max_length=200, blank=True)
+    settled_at = models.DateTimeField(null=True)  # when events or newer traffic no longer contradicted each other
+
+    class Meta:
+        ordering = ["pilot", "since_on"]
+        constraints = [
+            one_of("kind", ConflictKind, "traffic_conflict_kind_known"),
+            models.UniqueConstraint(fields=["pilot", "kind", "since_on"], name="traffic_conflict_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.pilot} {self.kind} since {self.since_on}"

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Literal
 
-from django.db.models import F, Max, QuerySet
+from django.db.models import F, Max, Q, QuerySet
 
 from evaluations.enums import RunStatus
 from evaluations.models import ReplayRun
-from pilots.enums import EventKind, PilotStatus, Reason
-from pilots.models import FollowUp, Pilot, PilotEvent, Spell
+from pilots.enums import ConflictKind, EventKind, PilotStatus, Reason
+from pilots.models import FollowUp, Pilot, PilotEvent, Spell, TrafficConflict
 from pilots.transitions import NO_SWITCH_YET
 
 RETIREMENT_NEAR_DAYS = 90
@@ -38,6 +38,7 @@ def attention(pilots: QuerySet[Pilot], *, at: datetime) -> tuple[Matter, ...]:
     """Everything among ``pilots`` that waits, most urgent first."""
     today = at.date()
     found = [
+        *_conflicts(pilots),
         *_stopped_runs(pilots),
         *_unapproved(pilots),
         *_investigations(pilots, today),
@@ -62,7 +63,7 @@ def unanswered_follow_ups(pilots: QuerySet[Pilot], today: date) -> QuerySet[Foll
         pilot__spells__number=F("spell_number"),
         pilot__spells__ended_on=None,
         pilot__spells__last_confirmed_on__lt=F("due_on"),
-    )
+    ).exclude(pilot__traffic_reading__confirmed_on__gte=F("due_on"))
 
 
 def _overdue(pilots: QuerySet[Pilot], today: date) -> Iterator[Matter]:
@@ -75,6 +76,16 @@ def _overdue(pilots: QuerySet[Pilot], today: date) -> Iterator[Matter]:
         seen.add(slug)
         late = (today - due_on).days
         yield Matter("caution", slug, f"follow-up at {day} days is overdue by {_days(late)}", slug, None, late)
+
+
+def _conflicts(pilots: QuerySet[Pilot]) -> Iterator[Matter]:
+    """Traffic contradicts what is on record, and nobody has given a reason or disputed it."""
+    # What was recorded since the last reading settles what it is about at once.
+    left = ~Q(kind=ConflictKind.WENT_BACK) | Q(pilot__status=PilotStatus.SWITCHED)
+    here = Q(kind=ConflictKind.WENT_BACK) | ~Q(pilot__status=PilotStatus.SWITCHED)
+    rows = TrafficConflict.objects.filter(left, here, pilot__in=pilots, disputed_at=None, settled_at=None)
+    for slug, words in rows.order_by("-since_on").values_list("pilot__slug", "words"):
+        yield Matter("bad", slug, words, slug, None, 0)
 
 
 def _stopped_runs(pilots: QuerySet[Pilot]) -> Iterator[Matter]:

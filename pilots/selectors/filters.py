@@ -58,6 +58,7 @@ class ReportFilters:
     set: int | None = None  # a sample set that was replayed for it
     by: str = ""  # one of GROUPINGS; '': no groups
     present: bool = True  # False: a past state was asked for
+    known_before: bool = False  # an earlier state of the record was asked for
 
     @classmethod
     def parse(cls, given: Mapping[str, Any], *, now: datetime) -> ReportFilters:
@@ -83,6 +84,7 @@ class ReportFilters:
             set=_whole(one["set"], "set", 1) if "set" in one else None,
             by=by,
             present=not {"as_of", "known_at"} & one.keys(),
+            known_before="known_at" in one,
             **lists,
         )
 

@@ -16,10 +16,12 @@ from django.db.models import QuerySet
 
 from evaluations.enums import Choice
 from pilots.conf import setting
-from pilots.enums import KnownBy, Motive, PilotStatus, Reason, SpellStatus
+from pilots.enums import ConflictKind, KnownBy, Motive, PilotStatus, Reason, SpellStatus
 from pilots.facts import Model, Spell, Switch, Timeline
+from pilots.measured import Found, Measured
 from pilots.models import Pilot, PilotEvent
 from pilots.selectors.filters import ReportFilters
+from pilots.selectors.measured import Subject, measured
 from pilots.selectors.timelines import histories, known_models
 from pilots.timeline import read
 from pilots.transitions import NO_SWITCH_YET
@@ -100,6 +102,7 @@ class Attempt:
 class Told:
     """One pilot with its life, as far as the filters let it be seen."""
 
+    pk: int
     slug: str
     workload: str  # slug
     team: str  # slug
@@ -111,6 +114,7 @@ class Told:
     status_at: datetime
     switch: Switch
     timeline: Timeline
+    measured: Measured  # what observed traffic says
 
 
 _COLUMNS = (
@@ -121,11 +125,14 @@ _COLUMNS = (
     "motive",
     "incumbent_id",
     "candidate_id",
+    "version",
+    "workload_id",
 )
 
 
 def tell(pilots: QuerySet[Pilot], filters: ReportFilters) -> Iterator[Told]:
-    """Every pilot among ``pilots`` that had begun by ``filters.as_of``, oldest row first. Three queries."""
+    """Every pilot among ``pilots`` that had begun by ``filters.as_of``, oldest row first. Five queries, and one for the
+    traffic of pilots that changed since it was last read."""
     models = known_models()
     by_slug = {model.slug: model for model in models.values()}
     chosen = filters.apply(pilots)
@@ -133,15 +140,23 @@ def tell(pilots: QuerySet[Pilot], filters: ReportFilters) -> Iterator[Told]:
     rows = {pk: row for pk, *row in chosen.values_list("pk", *_COLUMNS, f"owner__{name}", f"deputy__{name}")}
     within = setting("FORCED_WITHIN_DAYS")
     events = PilotEvent.objects.filter(pilot__in=chosen.values("pk"))
-    for pk, told in histories(events, models, known_at=filters.known_at):
-        slug, workload, team, task_type, motive, incumbent, candidate, owner, deputy = rows[pk]
+    told: list[Subject] = []
+    for pk, history in histories(events, models, known_at=filters.known_at):
+        *_, motive, incumbent, candidate, version, workload, _, _ = rows[pk]
         switch = Switch(models[incumbent], models[candidate], motive or None)
-        timeline = read(told, switch, by_slug, until=filters.until, forced_within_days=within)
-        if timeline.opened_at is None or timeline.status_at is None:
-            continue
+        timeline = read(history, switch, by_slug, until=filters.until, forced_within_days=within)
+        if timeline.opened_at is not None and timeline.status_at is not None:
+            told.append(Subject(pk, version, workload, switch, timeline))
+    traffic = measured(told, by_slug, as_of=filters.as_of, known_at=filters.known_at if filters.known_before else None)
+    for subject in told:
+        slug, workload_slug, team, task_type, motive, *_, owner, deputy = rows[subject.pilot]
+        timeline = subject.timeline
+        assert timeline.opened_at is not None
+        assert timeline.status_at is not None
         yield Told(
+            pk=subject.pilot,
             slug=slug,
-            workload=workload,
+            workload=workload_slug,
             team=team,
             task_type=task_type,
             motive=motive or None,
@@ -149,8 +164,9 @@ def tell(pilots: QuerySet[Pilot], filters: ReportFilters) -> Iterator[Told]:
             deputy=deputy or "",
             opened_at=timeline.opened_at,
             status_at=timeline.status_at,
-            switch=switch,
+            switch=subject.switch,
             timeline=timeline,
+            measured=traffic[subject.pilot],
         )
 
 
@@ -161,7 +177,9 @@ def observe(pilots: QuerySet[Pilot], filters: ReportFilters) -> tuple[Attempt, .
 
 
 def _attempts(told: Told, as_of: date) -> Iterator[Attempt]:
-    spells: list[ObservedSpell | None] = [observed(spell, told.switch, as_of) for spell in told.timeline.spells]
+    spells: list[ObservedSpell | None] = [
+        observed(spell, told.switch, as_of, told.measured) for spell in told.timeline.spells
+    ]
     stage = _stage(told.timeline)
     for spell in spells or [None]:
         yield Attempt(
@@ -190,36 +208,59 @@ def _stage(timeline: Timeline) -> Stage:
     return Stage.DECLINED if timeline.status is PilotStatus.DECLINED else Stage.ABANDONED
 
 
-def observed(spell: Spell, switch: Switch, as_of: date) -> ObservedSpell:
-    """The spell as it stood on ``as_of``."""
+def observed(spell: Spell, switch: Switch, as_of: date, traffic: Measured) -> ObservedSpell:
+    """The spell as it stood on ``as_of``, after what was declared and what was observed.
+
+    Running on record but seen to have left the candidate, it ended on the first day of that, unexplained. A day on
+    which it was seen on the candidate confirms it as a follow-up does.
+    """
     start = spell.started_on
     retires_on = switch.incumbent.retires_on
+    left = _left(spell, traffic)
+    seen_on = (
+        None if spell.ended_on else max((last for n, _, last in traffic.confirmed if n == spell.number), default=None)
+    )
+    last_confirmed, measured = spell.last_confirmed_on, left is not None
+    if left is not None:
+        last_confirmed = left.since_on
+    elif seen_on is not None and seen_on >= last_confirmed:
+        last_confirmed, measured = seen_on, True
+    ended_on = spell.ended_on or (left.since_on if left else None)
     return ObservedSpell(
         number=spell.number,
         start=start,
-        end=spell.ended_on,
-        status=_status(spell, as_of),
-        days=((spell.ended_on or spell.last_confirmed_on) - start).days,
+        end=ended_on,
+        status=SpellStatus.IN_CONFLICT if left else _status(spell, last_confirmed, as_of),
+        days=((ended_on or last_confirmed) - start).days,
         entry_day=(spell.observed_from_on - start).days,
         possible_days=(as_of - start).days,
         impossible_from=None if retires_on is None else max((retires_on - start).days, 0),
         forced=spell.forced,
-        known_by=KnownBy.DECLARED,
-        last_confirmed=spell.last_confirmed_on,
+        known_by=KnownBy.MEASURED if measured else KnownBy.DECLARED,
+        last_confirmed=last_confirmed,
         verdict_at_cutover=spell.decision_at_cutover or None,
         upgraded=spell.upgraded,
         against_verdict=spell.against_verdict,
-        end_model=spell.end_model,
-        reason=spell.end_reason,
-        returned_to_vendor=spell.returned_to_vendor,
-        back_on_incumbent=spell.back_on_incumbent,
+        end_model=left.model if left else spell.end_model,
+        reason=Reason.UNEXPLAINED if left else spell.end_reason,
+        returned_to_vendor=left.vendor == switch.incumbent.vendor if left else spell.returned_to_vendor,
+        back_on_incumbent=left.model == switch.incumbent.slug if left else spell.back_on_incumbent,
     )
 
 
-def _status(spell: Spell, as_of: date) -> SpellStatus:
+def _left(spell: Spell, traffic: Measured) -> Found | None:
+    """The first time that a spell which runs on record was seen to have left the candidate."""
+    if spell.ended_on is not None:
+        return None
+    return next(
+        (found for found in traffic.found if found.kind is ConflictKind.WENT_BACK and found.spell == spell.number), None
+    )
+
+
+def _status(spell: Spell, last_confirmed: date, as_of: date) -> SpellStatus:
     if spell.end_kind is not None:
         return SpellStatus(spell.end_kind.value)
-    confirmed = (spell.last_confirmed_on - spell.started_on).days
+    confirmed = (last_confirmed - spell.started_on).days
     due = next((day for day in setting("FOLLOW_UP_DAYS") if day > confirmed), None)
     if due is None:
         return SpellStatus.STILL_SWITCHED

@@ -79,7 +79,7 @@ def portfolio(filters: ReportFilters, pilots: QuerySet[Pilot] | None = None) -> 
 
 def _row(told: Told, as_of: date) -> PilotRow:
     timeline = told.timeline
-    spell = observed(timeline.spells[-1], told.switch, as_of) if timeline.spells else None
+    spell = observed(timeline.spells[-1], told.switch, as_of, told.measured) if timeline.spells else None
     return PilotRow(
         pilot=told.slug,
         team=told.team,

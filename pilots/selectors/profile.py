@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from evaluations.enums import Decision, Looks
 from evaluations.models import ModelVersion, PlanVersion
 from pilots.enums import Motive, PilotStatus
-from pilots.models import FollowUp, Pilot, Spell
+from pilots.models import FollowUp, Pilot, Spell, TrafficReading
 from pilots.selectors.timelines import timeline_of
 
 if TYPE_CHECKING:
@@ -77,6 +77,7 @@ def pilot_profile(pilot: Pilot, *, at: datetime) -> PilotProfile:
         else None
     )
     spell = Spell.objects.filter(pilot=pilot).order_by("-number").first()
+    seen_on = TrafficReading.objects.filter(pilot=pilot).values_list("confirmed_on", flat=True).first()
     due = FollowUp.objects.filter(pilot=pilot, answered_by=None).order_by("due_on").first()
     return PilotProfile(
         slug=pilot.slug,
@@ -97,7 +98,7 @@ def pilot_profile(pilot: Pilot, *, at: datetime) -> PilotProfile:
         status_days=(at.date() - pilot.status_at.date()).days,
         traffic_share=pilot.traffic_share,
         closed_at=pilot.closed_at,
-        known_to=spell.last_confirmed_on if spell and spell.ended_on is None else None,
+        known_to=_known_to(spell, seen_on) if spell and spell.ended_on is None else None,
         decision_at_cutover=spell.decision_at_cutover or None if spell else None,
         has_plan=pilot.plan_id is not None,
         plan=_plan(frozen) if frozen else None,
@@ -105,6 +106,11 @@ def pilot_profile(pilot: Pilot, *, at: datetime) -> PilotProfile:
         awaiting_approval=pilot.status in _DECIDED and timeline_of(pilot).awaiting_approval,
         version=pilot.version,
     )
+
+
+def _known_to(spell: Spell, seen_on: date | None) -> date:
+    """A day on which most of the traffic was on the candidate confirms the period as a follow-up does."""
+    return spell.last_confirmed_on if seen_on is None else max(spell.last_confirmed_on, seen_on)
 
 
 def _model(model: ModelVersion) -> ModelName:

@@ -31,6 +31,7 @@ from pilots.selectors.timelines import timeline_of
 from pilots.services.appending import append_event
 from pilots.services.drafts import HALF, Attachment, EventDraft, attachments_from
 from pilots.services.projection import faster
+from pilots.services.traffic_readings import dispute_conflicts
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -219,8 +220,15 @@ def record_cutover(
 def record_follow_up(
     *, pilot: Pilot, by: Actor, at: datetime, to_model: ModelVersion | None = None, **common: Unpack[Common]
 ) -> PilotEvent:
-    """Somebody confirmed that the workload is on the candidate. Naming another model is refused: that is a rollback."""
-    return _record(pilot, by, at, EventKind.FOLLOW_UP, common, to_model=to_model)
+    """Somebody confirmed that the workload is on the candidate. Naming another model is refused: that is a rollback.
+
+    With an attachment it also disputes what traffic has been saying against that.
+    """
+    with transaction.atomic():
+        event = _record(pilot, by, at, EventKind.FOLLOW_UP, common, to_model=to_model)
+        if event.attachments.exists():
+            dispute_conflicts(pilot=pilot, by=by, at=at, on=event.occurred_at.astimezone(UTC).date())
+    return event
 
 
 def record_rollback(

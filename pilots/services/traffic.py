@@ -27,6 +27,7 @@ from evaluations.services.errors import Conflict, Refused
 from pilots.models import TrafficDay, TrafficSource
 from pilots.services.traffic_names import GatewayNames, Source, on, source_digest
 from pilots.services.traffic_names import Mapping as Mapped
+from pilots.services.traffic_readings import mark_due
 
 register_actions({"traffic.imported": "imported observed traffic from"})
 
@@ -256,6 +257,7 @@ class _Import:
             for fresh in _slices(self.fresh, _AT_ONCE):
                 _insert(fresh)
             record_all(self._links(), by=by, at=self.at)
+            mark_due(pk for pk, tally in self.tallies.items() if pk is not None and (tally.added or tally.replaced))
         return self._report()
 
     def _compare(self) -> None:

@@ -15,6 +15,7 @@ from evaluations.services.errors import Refused
 from pilots.enums import GatewayName
 from pilots.models import TrafficDay, TrafficRule
 from pilots.services.traffic_names import GatewayNames, Source, on
+from pilots.services.traffic_readings import mark_due
 
 register_actions(
     {
@@ -104,6 +105,7 @@ def _map_waiting(at: datetime, allowed: Collection[int] | None) -> int:
     for start in range(0, len(changed), _AT_ONCE):
         part = [(workload, model, at, pk) for pk, workload, model in changed[start : start + _AT_ONCE]]
         update_rows(TrafficDay, ("workload", "model", "recorded_at"), ("id",), part)
+    mark_due({workload for _, workload, _ in changed if workload is not None})
     return sum(workload is not None and model is not None for _, workload, model in changed)
 
 

@@ -9,15 +9,18 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
 
+from pilots.charts import traffic_chart
 from pilots.enums import PilotStatus
 from pilots.forms.record import possible
 from pilots.models import Pilot
 from pilots.selectors.events import events_of
 from pilots.selectors.evidence import newest_reading
+from pilots.selectors.pilot_traffic import pilot_traffic
 from pilots.selectors.profile import PilotProfile, pilot_profile
 from pilots.selectors.runs import runs_of
 from pilots.selectors.schedules import schedule_of
 from pilots.selectors.spells import spells_of
+from pilots.selectors.traffic import WINDOW_DAYS
 from pilots.views.page import access_of, door, page
 
 LATELY = 5
@@ -66,7 +69,15 @@ def _next_step(facts: PilotProfile) -> str:
 def overview(request: HttpRequest, slug: str) -> HttpResponse:
     pilot = pilot_or_404(request, slug)
     context = {"entries": events_of(pilot, newest=LATELY), "reading": newest_reading(pilot)}
-    return tab(request, pilot, "overview", context)
+    return tab(request, pilot, "overview", context | _traffic(pilot))
+
+
+def _traffic(pilot: Pilot) -> dict[str, Any]:
+    found = pilot_traffic(pilot, today=timezone.now().date())
+    if found is None:
+        return {}
+    chart = traffic_chart(found.days, first=found.shown_from, last=found.shown_to, marks=found.marks)
+    return {"traffic": found, "chart": chart, "window": WINDOW_DAYS}
 
 
 @door("GET")

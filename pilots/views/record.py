@@ -29,7 +29,7 @@ def record(request: HttpRequest, slug: str, kind: str) -> HttpResponse:
         raise Http404
     reading = newest_reading(pilot) if entry.kind is EventKind.DECIDED else None
     if request.method == "GET":
-        return _page(request, pilot, entry, entry.form(pilot=pilot), reading=reading)
+        return _page(request, pilot, entry, entry.form(pilot=pilot, initial=_proposed(request, entry)), reading=reading)
     form = entry.form(request.POST, pilot=pilot)
     if not form.is_valid():
         return _page(request, pilot, entry, form, reading=reading, status=400)
@@ -48,6 +48,12 @@ def record(request: HttpRequest, slug: str, kind: str) -> HttpResponse:
         return _page(request, pilot, entry, form, reading=reading, status=400)
     messages.success(request, f"{entry.label} recorded.")
     return redirect("pilots:pilot", slug=pilot.slug)
+
+
+def _proposed(request: HttpRequest, entry: Record) -> dict[str, str]:
+    """What a link proposes, for example that of a silent rollback; the version is always the present one."""
+    names = {*entry.form.base_fields, "kind_0", "reference_0"} - {"version", "attachments"}
+    return {name: request.GET[name][:1000] for name in names if name in request.GET}
 
 
 def _page(

@@ -46,6 +46,7 @@ def test_a_query_string_and_a_command_line_read_the_same() -> None:
         team=("a", "b", "c"),
         by="task_type",
         present=False,
+        known_before=True,
     )
     assert filters.to_document() == {"team": ["a", "b", "c"], "by": "task_type", "days": [30, 90], "min_at_risk": 3}
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import html
+import re
+
 import pytest
 import time_machine
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -12,7 +15,9 @@ from django.urls import reverse
 
 from evaluations.conf import data_dir
 from evaluations.enums import TeamRole
-from pilots.models import TrafficDay, TrafficRule
+from pilots.enums import MeasuredState
+from pilots.models import Pilot, TrafficDay, TrafficRule
+from pilots.services.traffic_readings import read_due_traffic
 from tests import factories as make
 from tests.pilots.views.people import session
 
@@ -138,3 +143,43 @@ def test_the_page_costs_the_same_for_one_row_as_for_many(ana: Client) -> None:
             ana.get(PAGE)
         counts.append(len(queries))
     assert counts[0] == counts[1] == counts[2]
+
+
+@pytest.fixture
+def went_back(ana: Client) -> Pilot:
+    pilot = make.switched_pilot("triage-to-mai", workload=make.workload("triage"))
+    for number in range(200, 240):
+        share = 90 if number < 220 else 17
+        if number not in (210, 211):
+            requests = {"mai-thinking-1": share, "gpt-4": 100 - share}
+            make.traffic(pilot.workload, make.day(number).date(), requests)
+    return pilot
+
+
+def test_the_pilots_page_shows_what_traffic_says_and_how_to_settle_it(ana: Client, went_back: Pilot) -> None:
+    response = ana.get("/pilots/triage-to-mai/")
+    page = response.content.decode()
+    assert "Traffic says 83 % on gpt-4 since 8 Oct 2026." in page
+    found = response.context["traffic"]
+    assert (found.state, found.covered_days, found.observed_days) == (MeasuredState.BACK, 25, 38)
+    assert len(found.days) == response.context["chart"].candidate.count("M") == 38  # no bar where there is no data
+    link = re.search(r'href="(/pilots/triage-to-mai/record/rollback/[^"]+)"', page)
+    assert link is not None
+    form = ana.get(html.unescape(link[1])).context["form"]
+    assert form["occurred_at"].value() == "2026-10-08T00:00"
+    assert (form["share_moved_back"].value(), form["to_model"].value()) == ("83", "gpt-4")
+    assert form["reference_0"].value() == "traffic says 83 % on gpt-4 since 8 Oct 2026"
+    given = {bound.html_name: bound.value() for bound in form if bound.value() is not None}
+    refused = ana.post("/pilots/triage-to-mai/record/rollback/", given)
+    assert refused.status_code == 400  # the reason is for a person to say
+    ana.post("/pilots/triage-to-mai/record/rollback/", given | {"reason": "quality"})
+    assert "Traffic says" not in ana.get("/pilots/triage-to-mai/").content.decode()
+
+
+def test_home_lists_the_conflict_and_viewers_get_no_links(ana: Client, went_back: Pilot) -> None:
+    read_due_traffic(now=make.NOW)
+    assert "traffic says 83 % on gpt-4 since 8 Oct 2026" in ana.get("/").content.decode()
+    viewer = session(make.member(make.team("support"), role=TeamRole.VIEWER))
+    page = viewer.get("/pilots/triage-to-mai/").content.decode()
+    assert "Traffic says 83 % on gpt-4 since 8 Oct 2026." in page
+    assert "record/rollback" not in page

@@ -1,0 +1,143 @@
+"""Silent rollbacks: found once, told once, counted in retention, settled by a reason or disputed with an attachment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+
+from evaluations.models import AuditEvent
+from evaluations.signals import conflict_found
+from pilots.enums import KnownBy, Reason, SpellStatus
+from pilots.models import Pilot, TrafficConflict, TrafficReading
+from pilots.selectors.attention import attention
+from pilots.selectors.filters import ReportFilters
+from pilots.selectors.observation import ObservedSpell
+from pilots.selectors.retention import RetentionReport, retention
+from pilots.services.lifecycle import record_follow_up, record_rollback
+from pilots.services.traffic_readings import read_due_traffic
+from tests import factories as make
+
+pytestmark = pytest.mark.django_db
+
+# The cutover of a pilot that is switched is on 2 March 2026.
+
+
+def observe(pilot: Pilot, numbers: Iterable[int], share: int, **given: Any) -> None:
+    """``share`` percent of the traffic on the candidate, on these days after the cutover."""
+    for number in numbers:
+        requests = {pilot.candidate.slug: share, pilot.incumbent.slug: 100 - share}
+        make.traffic(pilot.workload, make.day(number).date(), requests, **given)
+
+
+def report(**asked: str) -> RetentionReport:
+    return retention(ReportFilters.parse(asked, now=make.NOW))
+
+
+def spell(**asked: str) -> ObservedSpell:
+    [row] = report(**asked).answer.spells
+    return row  # type: ignore[return-value]
+
+
+@pytest.fixture
+def went_back() -> Pilot:
+    pilot = make.switched_pilot("triage-to-mai", workload=make.workload("triage", "support"))
+    observe(pilot, range(100), 90)
+    observe(pilot, range(100, 120), 17)
+    return pilot
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_silent_rollback_ends_the_period_unexplained(went_back: Pilot, kept: bool) -> None:
+    if kept:
+        assert read_due_traffic(now=make.NOW) == 1
+    found = spell()
+    assert (found.status, found.end, found.days) == (SpellStatus.IN_CONFLICT, date(2026, 6, 10), 100)
+    assert (found.reason, found.known_by, found.returned_to_vendor) == (Reason.UNEXPLAINED, KnownBy.MEASURED, True)
+    funnel = report().answer.funnel
+    assert (funnel.switched, funnel.in_conflict, funnel.rolled_back, funnel.still_switched) == (1, 1, 0, 0)
+    assert funnel.of_which.measured == 1
+    curve = report(min_at_risk="1").answer.not_rolled_back
+    assert [(point.day, point.still_switched) for point in curve[:3]] == [(30, 1.0), (90, 1.0), (180, None)]
+    # As the world was before the seventh day of it, and on it.
+    assert spell(as_of="2026-06-15").status is SpellStatus.STILL_SWITCHED
+    assert spell(as_of="2026-06-16").status is SpellStatus.IN_CONFLICT
+    # And as it was known before the traffic was imported.
+    assert spell(known_at="2026-10-31").known_by is KnownBy.DECLARED
+
+
+def test_it_is_told_once_and_needs_attention(went_back: Pilot) -> None:
+    told: list[dict[str, Any]] = []
+
+    def hear(**sent: Any) -> None:
+        told.append(sent)
+
+    conflict_found.connect(hear, weak=False)
+    try:
+        for _ in range(2):
+            read_due_traffic(now=make.NOW)
+            TrafficReading.objects.update(due=True)
+    finally:
+        conflict_found.disconnect(hear)
+    [sent] = told
+    assert sent["pilot"] == went_back
+    assert sent["words"] == "triage-to-mai: traffic says 83 % on gpt-4 since 10 Jun 2026"
+    assert sent["data"] == {"kind": "went_back", "since": "2026-06-10", "share": 0.83, "model": "gpt-4"}
+    assert AuditEvent.objects.filter(action="traffic_conflict.found", team="support").count() == 1
+    matter = attention(Pilot.objects.all(), at=make.NOW)[0]
+    assert (matter.tone, matter.pilot) == ("bad", "triage-to-mai")
+    assert matter.words == "traffic says 83 % on gpt-4 since 10 Jun 2026"
+
+
+def test_a_reason_settles_it(went_back: Pilot) -> None:
+    read_due_traffic(now=make.NOW)
+    record_rollback(
+        pilot=went_back, by=make.actor(), at=make.NOW, reason=Reason.QUALITY, attachments=["incident:1"],
+        occurred_at=make.day(100),
+    )  # fmt: skip
+    for _ in range(2):
+        found = spell()
+        assert (found.status, found.reason, found.known_by) == (
+            SpellStatus.ROLLED_BACK,
+            Reason.QUALITY,
+            KnownBy.DECLARED,
+        )
+        assert not [m for m in attention(Pilot.objects.all(), at=make.NOW) if "traffic says" in m.words]
+        assert read_due_traffic(now=make.NOW) in (0, 1)
+
+
+def test_a_dispute_with_an_attachment_settles_it_and_one_without_does_not(went_back: Pilot) -> None:
+    read_due_traffic(now=make.NOW)
+    record_follow_up(pilot=went_back, by=make.actor(), at=make.NOW, note="no")
+    assert spell().status is SpellStatus.IN_CONFLICT
+    later = make.NOW + timedelta(seconds=1)
+    record_follow_up(pilot=went_back, by=make.actor(), at=later, note="load test", attachments=["url:https://x"])
+    assert TrafficConflict.objects.get().disputed_by == "ana"
+    assert spell().status is SpellStatus.STILL_SWITCHED
+    read_due_traffic(now=later)
+    assert TrafficConflict.objects.count() == 1
+    assert not [m for m in attention(Pilot.objects.all(), at=later) if "traffic says" in m.words]
+    assert AuditEvent.objects.filter(action="traffic_conflict.disputed").count() == 1
+
+
+def test_traffic_confirms_by_itself() -> None:
+    pilot = make.switched_pilot(workload=make.workload("triage", "support"))
+    assert spell().status is SpellStatus.LOST_TO_FOLLOW_UP
+    observe(pilot, range(60, 240), 90)
+    read_due_traffic(now=make.NOW)
+    found = spell()
+    assert (found.status, found.known_by, found.days) == (SpellStatus.STILL_SWITCHED, KnownBy.MEASURED, 239)
+    assert not [m for m in attention(Pilot.objects.all(), at=make.NOW) if "follow-up at 180" in m.words]
+    assert spell(as_of="2026-06-01").days == 91
+
+
+def test_a_reading_is_made_again_when_traffic_or_events_come(went_back: Pilot) -> None:
+    assert [read_due_traffic(now=make.NOW) for _ in range(2)] == [1, 0]
+    observe(went_back, [120], 15)
+    assert spell().status is SpellStatus.IN_CONFLICT  # read from the days meanwhile
+    assert [read_due_traffic(now=make.NOW) for _ in range(2)] == [1, 0]
+    assert TrafficReading.objects.get().last_on == make.day(120).date()
+    record_follow_up(pilot=went_back, by=make.actor(), at=make.NOW)
+    assert [read_due_traffic(now=make.NOW) for _ in range(2)] == [1, 0]

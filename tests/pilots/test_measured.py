@@ -1,0 +1,120 @@
+"""What daily traffic says of a pilot: runs, missing days, contradictions, worked out by hand."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import pytest
+
+from pilots.enums import ConflictKind, MeasuredState, PilotStatus
+from pilots.facts import Model, Spell, Switch, Timeline
+from pilots.measured import Day, Measured, measure, of_switch
+
+OLD, NEW = Model("gpt-4", "openai", "gpt"), Model("mai-1", "microsoft", "mai")
+NEWER, THIRD = Model("mai-2", "microsoft", "mai"), Model("claude-4", "anthropic", "claude")
+KNOWN = {model.slug: model for model in (OLD, NEW, NEWER, THIRD)}
+SWITCH = Switch(OLD, NEW)
+START = date(2026, 6, 1)
+
+
+def on(number: int) -> date:
+    return START + timedelta(days=number)
+
+
+def spell(first: int = 0, last: int | None = None) -> Spell:
+    return Spell(
+        number=1, started_at=None, started_on=on(first), observed_from_on=on(first), forced=False,  # type: ignore[arg-type]
+        against_verdict=False, decision_at_cutover="", model="mai-1", last_confirmed_on=on(first), confirmations=[],
+        ended_on=None if last is None else on(last),
+    )  # fmt: skip
+
+
+def life(*spells: Spell, status: PilotStatus = PilotStatus.SWITCHED) -> Timeline:
+    return Timeline(status, None, None, None, None, False, "", False, spells, ())
+
+
+def days(*shares: int | None, first: int = 0, other: str = "gpt-4") -> list[Day]:
+    """Percent on the candidate, day by day; None: no data."""
+    told = [
+        of_switch(on(first + number), {"mai-1": share, other: 100 - share}, SWITCH, KNOWN)
+        for number, share in enumerate(shares)
+        if share is not None
+    ]
+    return [day for day in told if day is not None]
+
+
+def read(told: list[Day], timeline: Timeline) -> Measured:
+    return measure(told, timeline, SWITCH, KNOWN)
+
+
+def test_seven_days_under_one_half_are_a_return_and_six_are_not() -> None:
+    assert read(days(*[90] * 20, *[17] * 6), life(spell())).found == ()
+    [found] = read(days(*[90] * 20, *[17] * 7), life(spell())).found
+    assert (found.kind, found.spell, found.model, found.vendor) == (ConflictKind.WENT_BACK, 1, "gpt-4", "openai")
+    assert (found.since_on, found.established_on, found.last_on) == (on(20), on(26), on(26))
+    assert found.share == pytest.approx(0.83)
+
+
+def test_a_missing_day_is_no_day_below_and_breaks_no_run() -> None:
+    assert read(days(*[90] * 20, *[None] * 30), life(spell())).found == ()
+    [found] = read(days(*[90] * 20, 17, 17, None, None, *[17] * 5), life(spell())).found
+    assert (found.since_on, found.established_on) == (on(20), on(28))
+    far_apart = days(*[90] * 20, *[17] * 4, *[None] * 8, *[17] * 4)
+    assert read(far_apart, life(spell())).found == ()
+
+
+def test_days_before_the_cutover_and_after_a_recorded_end_are_no_return() -> None:
+    told = days(*[0] * 30, *[95] * 30, *[5] * 30)
+    assert read(told, life(spell(30, 60), status=PilotStatus.ROLLED_BACK)).found == ()
+    [found] = read(told, life(spell(30))).found
+    assert found.since_on == on(60)
+    # Cut over on record, and the traffic never came.
+    [found] = read(days(*[0] * 30), life(spell(10))).found
+    assert found.since_on == on(10)
+
+
+def test_on_the_candidate_without_a_word() -> None:
+    told = days(*[0] * 10, *[80] * 14)
+    [found] = read(told, life(status=PilotStatus.RAMPING)).found
+    assert (found.kind, found.since_on, found.established_on) == (ConflictKind.UNRECORDED, on(10), on(23))
+    assert read(told[:-1], life(status=PilotStatus.RAMPING)).found == ()
+    assert read(told, life(status=PilotStatus.DECLINED)).found == ()
+    [found] = read(days(*[95] * 60), life(spell(0, 20), status=PilotStatus.ROLLED_BACK)).found
+    assert (found.kind, found.since_on) == (ConflictKind.STILL_ON_IT, on(21))
+
+
+def test_a_successor_is_the_candidate_and_a_third_model_is_where_it_went() -> None:
+    upgraded = of_switch(on(0), {"mai-2": 90, "gpt-4": 10}, SWITCH, KNOWN)
+    assert upgraded is not None
+    assert (upgraded.candidate, upgraded.incumbent, upgraded.total) == (90, 10, 100)
+    within = Switch(Model("mai-0", "microsoft", "mai"), NEW)
+    older = of_switch(on(0), {"mai-0": 90, "mai-1": 10}, within, KNOWN | {"mai-0": within.incumbent})
+    assert older is not None
+    assert (older.candidate, older.incumbent) == (10, 90)
+    [found] = read(days(*[90] * 20, *[10] * 7, other="claude-4"), life(spell())).found
+    assert (found.model, found.vendor) == ("claude-4", "anthropic")
+    assert of_switch(on(0), {"gpt-4": 0}, SWITCH, KNOWN) is None
+
+
+@pytest.mark.parametrize(
+    ("shares", "state", "since"),
+    [
+        ([0] * 5, MeasuredState.NOT_ON_IT, 0),
+        ([0, *[30] * 5], MeasuredState.ALONGSIDE, 1),
+        ([0, *[80] * 14], MeasuredState.SWITCHED, 1),
+        ([0, *[96] * 29], MeasuredState.SWITCHED, 1),
+        ([0, *[96] * 30], MeasuredState.REPLACED, 1),
+        ([*[90] * 20, *[49] * 7], MeasuredState.BACK, 20),
+    ],
+)
+def test_where_the_traffic_stands(shares: list[int], state: MeasuredState, since: int) -> None:
+    reading = read(days(*shares), life())
+    assert (reading.state, reading.state_since) == (state, on(since))
+
+
+def test_a_day_on_the_candidate_confirms_its_period() -> None:
+    reading = read(days(*[90] * 20, *[17] * 3, 60, 40), life(spell(5)))
+    assert reading.confirmed == ((1, on(5), on(23)),)
+    assert (reading.observed_days, reading.first_on, reading.last_on) == (25, on(0), on(24))
+    nothing = read([], life(spell()))
+    assert (nothing.state, nothing.confirmed, nothing.found, nothing.last_on) == (None, (), (), None)
