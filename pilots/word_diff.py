@@ -1,4 +1,4 @@
-"""Word by word difference of two answers. Public surface: ``Piece``, ``word_diff``."""
+"""Word by word difference of two answers. Public surface: ``Piece``, ``word_diff``, ``side_by_side``."""
 
 from __future__ import annotations
 
@@ -33,3 +33,14 @@ def word_diff(before: str, after: str) -> tuple[Piece, ...] | None:
         if j1 < j2:
             pieces.append(Piece("added", "".join(new[j1:j2])))
     return tuple(pieces)
+
+
+def side_by_side(left: str, right: str) -> tuple[tuple[Piece, ...], tuple[Piece, ...]] | None:
+    """Each text whole, with the pieces that only it has marked; None where they are too long."""
+    pieces = word_diff(left, right)
+    if pieces is None:
+        return None
+    return (
+        tuple(piece for piece in pieces if piece.kind != "added"),
+        tuple(piece for piece in pieces if piece.kind != "removed"),
+    )

@@ -2,7 +2,7 @@
 
 Public surface: ``waiting_reviews``, ``batches_of``, ``BatchRow``, ``blind_pair``, ``disputed_pair``, ``BlindPair``,
 ``Given``, ``progress_of``, ``BatchProgress``, ``named_pair``, ``NamedPair``, ``next_waiting``, ``last_answered``,
-``reads_blind``.
+``read_blind``.
 """
 
 from __future__ import annotations
@@ -228,9 +228,10 @@ def _given(completion: Completion) -> Given:
 
 
 def next_waiting(batch: ReviewBatch, user: User, *, after: int = -1) -> int | None:
-    """The position of the person's next unanswered sample behind ``after``, else of the first; None: all are done."""
+    """Where the person's next unanswered sample behind ``after`` is, else the first of all; None: no other waits."""
     waiting = Review.objects.filter(_OPEN, item__batch=batch, reviewer=user, side="", place__lt=DISPUTE)
-    places = list(waiting.order_by("item__position").values_list("item__position", flat=True))
+    others = waiting.exclude(item__position=after).order_by("item__position")
+    places = list(others.values_list("item__position", flat=True))
     return next((place for place in places if place > after), places[0] if places else None)
 
 
@@ -349,7 +350,7 @@ def _history(reviews: Iterable[Review]) -> Iterable[Said]:
             yield Said(answer.by, answer.at, review.place == DISPUTE, as_said.preferred, answer.note)
 
 
-def reads_blind(user: User, run_id: int, position: int) -> bool:
-    """Whether the person is asked about this sample of the run in a batch that is still open."""
-    ours = Q(item__candidate__arm__run=run_id, item__candidate__position=position)
-    return Review.objects.filter(_OPEN, ours, reviewer=user, place__lt=DISPUTE).exists()
+def read_blind(user: User, run_id: int) -> frozenset[int]:
+    """Positions of the run that the person is asked about in a batch that is still open."""
+    mine = Review.objects.filter(_OPEN, reviewer=user, place__lt=DISPUTE, item__candidate__arm__run=run_id)
+    return frozenset(mine.values_list("item__candidate__position", flat=True))

@@ -92,7 +92,8 @@ def _locked(review: Review, *, by: audit.Actor) -> tuple[ReviewItem, Review]:
 def _keep(own: Review, side: Side | str, note: str, *, seen: int, by: audit.Actor, at: datetime) -> None:
     if len(note) > NOTE:
         raise Refused(f"must be at most {NOTE:,} characters", field="note")
-    changed = Review.objects.filter(pk=own.pk, answers=seen).update(
+    # The reviewer too: an open review may be given to somebody else at this moment.
+    changed = Review.objects.filter(pk=own.pk, reviewer=own.reviewer_id, answers=seen).update(
         side=side, answers=seen + 1, answered_at=at if side else None
     )
     if not changed:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from http import HTTPStatus
@@ -21,6 +21,7 @@ from evaluations.models import ComparisonRow, Completion, ReplayRun, Rescoring, 
 from evaluations.selectors.estimates import estimate_replay
 from evaluations.selectors.evidence import own_scores
 from evaluations.selectors.progress import run_document
+from evaluations.selectors.reviews import read_blind
 from evaluations.services.errors import Refused
 from evaluations.services.replays import cancel_run, newest_set, resume_run, settle_run
 from evaluations.services.rescoring import rescoring_document
@@ -254,7 +255,7 @@ class CompletionDocument:
     cost: Decimal | None  # of all its attempts; None: unknown
     scores: dict[str, float | None]  # by scorer key; None: unscored
     finished_at: Instant
-    content: ContentDocument | None  # None: not asked for
+    content: ContentDocument | None  # None: not asked for, or you are to judge the sample blind
 
 
 class CompletionPage(PageQuery):
@@ -263,7 +264,9 @@ class CompletionPage(PageQuery):
     content: Annotated[bool, msgspec.Meta(description="With prompts and answers, for who may read them.")] = False
 
 
-def _completions(rows: Sequence[Completion], *, content: bool) -> Iterator[CompletionDocument]:
+def _completions(
+    rows: Sequence[Completion], *, content: bool, blind: Container[int] = ()
+) -> Iterator[CompletionDocument]:
     for row in rows:
         yield CompletionDocument(
             id=row.pk,
@@ -289,7 +292,7 @@ def _completions(rows: Sequence[Completion], *, content: bool) -> Iterator[Compl
             cost=row.cost_amount,
             scores={score.key: score.value for score in row.scores.all()},
             finished_at=row.finished_at,
-            content=_content(row) if content else None,
+            content=_content(row) if content and row.position not in blind else None,
         )
 
 
@@ -317,13 +320,20 @@ class RunCompletions(OfARun):
             self.allow(self.access.may_read_content(team), "You may not read prompts and answers of this team.")
             self.allow(TokenScope.CONTENT in self.scopes, "This token lacks the scope content.")
             related += ["content", "sample__content"]
+        blind = read_blind(self.access.user, run.pk) if query.content else frozenset()
         arms = list(run.arms.values_list("pk", flat=True))
         rows = Completion.objects.filter(arm__in=arms).select_related(*related)
         rows = rows.prefetch_related(
             Prefetch("scores", ScoreRow.objects.filter(own_scores(run.plan_version)).order_by("pk"))
         )
         rows = narrowed(rows, query, arm="arm__role", outcome="outcome")
-        return page_of(request, query, rows, lambda found: _completions(found, content=query.content), keys_first=True)
+        return page_of(
+            request,
+            query,
+            rows,
+            lambda found: _completions(found, content=query.content, blind=blind),
+            keys_first=True,
+        )
 
 
 class RunRescorings(OfARun):

@@ -16,6 +16,7 @@ from django.db.models import Max, Min
 from evaluations.enums import ArmRole, CriterionRole, Decision, Looks, Outcome, RunStatus, Verdict
 from evaluations.models import Completion, ReplayRun
 from evaluations.selectors.comparisons import stored_comparisons
+from evaluations.selectors.review_figures import METRIC
 from evaluations.selectors.sentences import REASONS, label_of
 from pilots.models import Pilot
 
@@ -204,4 +205,4 @@ def _unit(metric: str, document: Mapping[str, Any]) -> Unit:
         return "money"
     if metric.endswith("_ms"):
         return "ms"
-    return "share" if document["table"] is not None or metric == "failure_rate" else "score"
+    return "share" if document["table"] is not None or metric in ("failure_rate", METRIC) else "score"

@@ -31,6 +31,7 @@ _PAGES = (
     ("home", "Home", "what needs attention"),
     ("list", "Pilots", "the portfolio"),
     ("workloads", "Workloads", "samples and sets"),
+    ("reviews", "My reviews", "answers to judge blind"),
     ("open", "Open a pilot", "command"),
     ("bring-history", "Bring your spreadsheet", "past switches"),
     ("retention", "Retention", "who stayed"),

@@ -14,7 +14,7 @@ from django import template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from evaluations.enums import Looks, Outcome
+from evaluations.enums import Looks, Outcome, Preferred
 from evaluations.selectors.sentences import label_of
 from pilots import formats
 from pilots.enums import EventKind, Reason
@@ -67,6 +67,23 @@ def seconds(value: float | None) -> SafeString:
 def plain_number(value: Decimal) -> str:
     """For attributes that a browser reads."""
     return f"{value:f}"
+
+
+@register.filter
+def preferred_label(word: str) -> str:
+    return Preferred(word).label
+
+
+@register.filter
+def kappa(value: float | None) -> SafeString:
+    """Agreement beyond chance; undefined where everybody always said the same."""
+    return _number(None if value is None else f"{value:.2f}".replace("-", formats.MINUS), "undefined")
+
+
+@register.filter
+def net_points(value: float | None) -> SafeString:
+    """A net preference in signed points."""
+    return _number(formats.points(value), "not estimated")
 
 
 @register.filter

@@ -22,6 +22,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
 from evaluations.models import Team
+from evaluations.selectors.reviews import waiting_reviews
 from evaluations.services.audit import Actor
 from evaluations.services.errors import Refused
 from pilots.selectors.access import PilotAccess
@@ -75,6 +76,7 @@ class Frame:
     teams: tuple[Team, ...]
     team: Team | None
     query: str  # "" or "?team=slug", for the links to lists
+    reviews: int  # samples that wait for the person's judgement
 
 
 def page(
@@ -84,7 +86,8 @@ def page(
     teams = tuple(access_of(request).teams())
     chosen = request.session.get(TEAM_KEY)
     team = next((team for team in teams if team.slug == chosen), None)
-    frame = Frame(section, teams, team, f"?{urlencode({'team': team.slug})}" if team else "")
+    waiting = waiting_reviews(access_of(request).user, access_of(request).teams())
+    frame = Frame(section, teams, team, f"?{urlencode({'team': team.slug})}" if team else "", waiting)
     shared = {"now": timezone.now(), "team_names": {team.slug: team.name for team in teams}, "frame": frame}
     return render(request, template, {**shared, **context}, status=status)
 

@@ -17,6 +17,7 @@ from pilots.selectors.events import events_of
 from pilots.selectors.evidence import newest_reading
 from pilots.selectors.pilot_traffic import pilot_traffic
 from pilots.selectors.profile import PilotProfile, pilot_profile
+from pilots.selectors.reviews import pilot_reviews
 from pilots.selectors.runs import runs_of
 from pilots.selectors.schedules import schedule_of
 from pilots.selectors.spells import spells_of
@@ -89,7 +90,7 @@ def timeline(request: HttpRequest, slug: str) -> HttpResponse:
 @door("GET")
 def evidence(request: HttpRequest, slug: str) -> HttpResponse:
     pilot = pilot_or_404(request, slug)
-    return tab(request, pilot, "evidence", {"reading": newest_reading(pilot)})
+    return tab(request, pilot, "evidence", {"reading": newest_reading(pilot), "reviews": pilot_reviews(pilot)})
 
 
 @door("GET")

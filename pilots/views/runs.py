@@ -16,6 +16,7 @@ from evaluations.selectors.arms import shown_arms
 from evaluations.selectors.comparisons import stored_comparisons
 from evaluations.selectors.completions import pair_content, pairs
 from evaluations.selectors.progress import run_progress
+from evaluations.selectors.reviews import read_blind
 from evaluations.services.errors import Conflict, Refused
 from evaluations.services.replays import cancel_run, resume_run
 from evaluations.services.rescoring import scorers_to_judge_by
@@ -170,6 +171,8 @@ def answer(request: HttpRequest, pk: int, position: int) -> HttpResponse:
     frame = _frame(request, found)
     if not frame["may_read"]:
         raise PermissionDenied
+    if position in read_blind(access_of(request).user, found.pk):
+        return page(request, "pilots/run/blind.html", {**frame, "position": position}, section="pilots", status=403)
     repeat = whole_number(request.GET.get("repeat")) or 0
     pair = pair_content(found, position=position, repeat=repeat)
     if pair is None:

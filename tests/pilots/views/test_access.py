@@ -21,6 +21,7 @@ LISTS = {
     "list",
     "jump",
     *REPORT_PAGES,
+    "reviews",
     "catalogue",
     "endpoints",
     "prices",
@@ -36,7 +37,7 @@ LISTS = {
     "workloads",
 }
 OF_A_PILOT = {"pilot", "timeline", "evidence", "periods", "replays"}
-MANAGED = {"start-replay", "freeze", "record", "schedule"}
+MANAGED = {"start-replay", "freeze", "record", "schedule", "ask-reviews"}
 OF_A_RUN = {"run", "progress", "answers"}
 MANAGED_RUN = {"cancel", "judge-again", "resume"}
 # Sign-in and sign-out are open to all; the rest have tests of their own.
@@ -45,6 +46,8 @@ ELSEWHERE = {"sign-in", "sign-out", "choose-team", "open", "answer", "write-expo
 OF_NOTICES = {"read-notices", "follow-notice", "webhook", "renew-secret", "end-webhook", "repeat-delivery"}
 # Of those who manage any pilots: tests/pilots/views/test_traffic.py.
 ELSEWHERE |= {"import-traffic", "add-traffic-rule", "remove-traffic-rule"}
+# By who is asked, and until when: tests/pilots/views/test_reviews.py.
+OF_A_REVIEW = {"review-batch", "review", "undo-review", "hand-over", "close-reviews"}
 # Of a file that somebody asked for, and theirs alone: tests/pilots/views/test_exports.py.
 OF_AN_EXPORT = {"export", "export-state", "export-file", "retry-export"}
 # Of a workload and of what was brought for it: tests/pilots/views/test_workloads.py and test_uploads.py.
@@ -63,7 +66,7 @@ def _address(name: str, pilot: Pilot) -> str:
 
 def test_every_page_is_named_in_one_of_the_tests() -> None:
     names = {route.name for route in urls.urlpatterns if isinstance(route, URLPattern)}
-    of_others = OF_AN_EXPORT | OF_NOTICES | OF_A_WORKLOAD | OF_A_HISTORY | ELSEWHERE
+    of_others = OF_A_REVIEW | OF_AN_EXPORT | OF_NOTICES | OF_A_WORKLOAD | OF_A_HISTORY | ELSEWHERE
     assert names == LISTS | OF_A_PILOT | MANAGED | OF_A_RUN | MANAGED_RUN | of_others
 
 
