@@ -18,6 +18,7 @@ from evaluations.selectors.breakeven import ArmPrices, read_break_even
 from evaluations.selectors.criteria import Criterion, Reading, read_failure_rate, read_score
 from evaluations.selectors.evidence import ENDED, Evidence
 from evaluations.selectors.ratio_criteria import QUANTILES, read_ratio
+from evaluations.selectors.review_figures import METRIC as HUMAN_PREFERENCE
 from evaluations.selectors.sentences import sentence_for
 from evaluations.statistics.noninferiority import overall_decision
 
@@ -127,6 +128,9 @@ def read_plan(
     for criterion in criteria:
         if criterion.metric in kept:
             readings.append((criterion, _as_read(kept[criterion.metric])))
+            continue
+        if criterion.metric == HUMAN_PREFERENCE:
+            readings.append((criterion, Reading(n=0, verdict=Verdict.NOT_COMPUTABLE, reason="reviewed_later")))
             continue
         if criterion.max_ratio is not None:
             reading = read_ratio(

@@ -1,6 +1,6 @@
 """What reviewers prefer, how far they agree with each other, and each scorer with them.
 
-Public surface: ``METRIC``, ``read_reviews``, ``stored_reviews``.
+Public surface: ``METRIC``, ``read_reviews``, ``stored_reviews``, ``preferences_by``.
 
 A sample counts once: with what its reviewers agree on, what a third decided, the one answer that there is, or, while
 two disagree, with the mean of both. Figures are kept when a batch is closed; nothing is counted again to show them.
@@ -87,6 +87,15 @@ def stored_reviews(version: PlanVersion, *, until: datetime | None = None) -> di
     if until is not None:
         closed = closed.filter(closed_at__lte=until)
     return {batch.method: batch.document or {} for batch in closed.order_by("closed_at", "id")}
+
+
+def preferences_by(versions: Iterable[int], *, until: datetime) -> dict[int, Mapping[str, Any]]:
+    """By plan version: what people said of samples chosen at random, as of the last batch that was closed by then."""
+    closed = ReviewBatch.objects.filter(
+        plan_version__in=versions, method=ReviewChoice.RANDOM, document__isnull=False, closed_at__lte=until
+    )
+    rows = closed.order_by("closed_at", "id").values_list("plan_version", "document")
+    return {version: document for version, document in rows if document is not None}
 
 
 def _judged(reviews: Sequence[Review]) -> _Judged | None:

@@ -21,6 +21,7 @@ from evaluations.models.fields import normalised
 from evaluations.plugins import PluginError
 from evaluations.scorers.base import ScorerConfigError
 from evaluations.scorers.registry import SCORERS
+from evaluations.selectors.review_figures import METRIC as HUMAN_PREFERENCE
 from evaluations.services.errors import Refused
 
 # Measured on every call, next to what scorers say. True: a ratio candidate / incumbent, lower is better.
@@ -31,6 +32,7 @@ METRICS: dict[str, bool] = {
     "latency_p95_ms": True,
     "ttft_p95_ms": True,
     "failure_rate": False,
+    HUMAN_PREFERENCE: False,  # said by reviewers, later
 }
 
 
@@ -115,6 +117,8 @@ def check_definition(definition: PlanDefinition, *, field: str = "plan") -> None
         if criterion.metric in seen:
             raise Refused(f"{criterion.metric!r} has a criterion already", field=f"{where}.metric")
         seen.add(criterion.metric)
+        if criterion.metric == HUMAN_PREFERENCE and criterion.role is not CriterionRole.ADVISORY:
+            raise Refused("people judge after a replay has ended: this can only be advisory", field=f"{where}.role")
         is_ratio = METRICS.get(criterion.metric, False)
         wanted, other = ("max_ratio", "margin") if is_ratio else ("margin", "max_ratio")
         value = getattr(criterion, wanted)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from evaluations.enums import ArmRole, CriterionRole, Decision, Verdict
+from evaluations.enums import ArmRole, CriterionRole, Decision, Preferred, Verdict
 from pilots.exporters.base import Column, Cover, Document, ExportRequest, Formula, Kind, Sheet, SummaryLine
 from pilots.exporters.vendor_copy import Copy, copy_for
 from pilots.exporters.words import NOT_YET, digest_of, stem
@@ -20,6 +20,7 @@ DEFINITIONS: Mapping[str, str] = {
     "Better, non-inferior": "The candidate is shown to be better, or no more than the agreed loss worse.",
     "Worse, inconclusive": "Shown to be worse than agreed; or not decided by the samples so far.",
     "Harmful, beneficial flips": "Samples that the incumbent passed and the candidate failed, and the other way round.",
+    "Human preference": "What people said who compared both answers blind, of samples chosen at random.",
     "After the fact": "The plan was changed when evidence was known already.",
 }
 _CELLS = (
@@ -56,7 +57,11 @@ class EvidenceExporter:
             ),
             sheets=[
                 _pilots_sheet(report.pilots, copy),
-                *([_own_sheet(read, copy)] if copy.vendor else [_criteria_sheet(read), _tables_sheet(read)]),
+                *(
+                    [_own_sheet(read, copy)]
+                    if copy.vendor
+                    else [_criteria_sheet(read), _tables_sheet(read), *_people_sheets(read)]
+                ),
             ],
             file_stem=stem("evidence", filters.as_of, request.audience),
             summary=[*_decision_lines(report.pilots), *_criterion_lines(read, own=copy if copy.vendor else None)],
@@ -179,6 +184,45 @@ def _table(table: Mapping[str, int]) -> Iterator[Any]:
     yield Formula("{both_pass}+{candidate_only}", table["both_pass"] + table["candidate_only"])
     yield Formula("{incumbent_only}", table["incumbent_only"])
     yield Formula("{candidate_only}", table["candidate_only"])
+
+
+def _people_sheets(read: Sequence[PilotEvidence]) -> Iterator[Sheet]:
+    """What reviewers prefer; no sheet where no batch of reviews was closed."""
+    found = [(pilot.pilot, pilot.human_preference) for pilot in read if pilot.human_preference is not None]
+    if not found:
+        return
+    columns = [
+        Column("pilot", "Pilot"),
+        Column("verdict", "Verdict", Kind.VERDICT),
+        Column("late", "After the fact", description="Not a criterion of the frozen plan"),
+        *(Column(word.value, word.label.capitalize(), Kind.INTEGER) for word in Preferred),
+        Column("disputed", "In dispute", Kind.INTEGER, "Each counts with the mean of both answers"),
+        Column("n", "Samples", Kind.INTEGER, "That somebody answered"),
+        Column("estimate", "Net preference", Kind.DECIMAL, "Candidate less incumbent", decimals=4),
+        Column("lower", "From", Kind.DECIMAL, "Lower limit of the interval", decimals=4),
+        Column("upper", "To", Kind.DECIMAL, "Upper limit of the interval", decimals=4),
+        Column("twice", "Read by two", Kind.INTEGER),
+        Column("kappa", "Kappa", Kind.DECIMAL, "Agreement of the two beyond chance", decimals=2),
+        Column("sentence", "In words", width=60, wrap=True),
+    ]
+    rows = [
+        (
+            pilot,
+            Verdict(said["verdict"]).label,
+            said["after_the_fact"],
+            *(said["words"][word.value] for word in Preferred),
+            said["disputed"],
+            said["n"],
+            said["difference"],
+            said["lower"],
+            said["upper"],
+            said["agreement"]["n"],
+            said["agreement"]["kappa"],
+            said["sentence"],
+        )
+        for pilot, said in found
+    ]
+    yield Sheet("people", "Human preference", columns, rows, "What people prefer, read blind", frozen_columns=1)
 
 
 def _own_sheet(read: Sequence[PilotEvidence], copy: Copy) -> Sheet:

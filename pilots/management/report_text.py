@@ -92,6 +92,9 @@ def _evidence(document: Document) -> Iterator[str]:
         yield f"  run {pilot['run']}, plan version {pilot['plan_version']}, {pilot['plan_digest'][:12]}"
         for comparison in pilot["comparisons"]:
             yield f"  {comparison['metric']}: {comparison['verdict'].replace('_', '-')}. {comparison['sentence']}"
+        if (people := pilot["human_preference"]) is not None:
+            mark = " (after the fact)" if people["after_the_fact"] else ""
+            yield f"  {people['metric']}{mark}: {people['verdict'].replace('_', '-')}. {people['sentence']}"
 
 
 _MARKS = {"after_the_fact": "plan changed after the fact", "after_the_look": "after the look"}

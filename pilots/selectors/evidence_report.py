@@ -12,6 +12,7 @@ from django.db.models import OuterRef, QuerySet, Subquery
 
 from evaluations.models import ReplayRun
 from evaluations.selectors.comparisons import stored_comparisons
+from evaluations.selectors.review_figures import preferences_by
 from pilots.models import Pilot
 from pilots.selectors.filters import ReportFilters
 
@@ -34,6 +35,7 @@ class PilotEvidence:
     decision: str | None
     decision_reason: str | None
     comparisons: tuple[Mapping[str, Any], ...]
+    human_preference: Mapping[str, Any] | None  # of samples chosen at random; None: no batch of reviews was closed
 
     def to_document(self) -> dict[str, Any]:
         return {
@@ -51,6 +53,7 @@ class PilotEvidence:
             "decision": self.decision,
             "decision_reason": self.decision_reason,
             "comparisons": [dict(comparison) for comparison in self.comparisons],
+            "human_preference": None if self.human_preference is None else dict(self.human_preference),
         }
 
 
@@ -92,10 +95,12 @@ def evidence(filters: ReportFilters, pilots: QuerySet[Pilot] | None = None) -> E
         .filter(plan__isnull=False)
         .select_related("workload__team", "incumbent", "candidate")
     )
-    return EvidenceReport(filters, tuple(_row(pilot, newest.get(pilot.plan_id or 0)) for pilot in shown))
+    until = min(filters.until, filters.known_at)
+    preferences = preferences_by([run.plan_version_id for run in newest.values()], until=until)
+    return EvidenceReport(filters, tuple(_row(pilot, newest.get(pilot.plan_id or 0), preferences) for pilot in shown))
 
 
-def _row(pilot: Pilot, run: ReplayRun | None) -> PilotEvidence:
+def _row(pilot: Pilot, run: ReplayRun | None, preferences: Mapping[int, Mapping[str, Any]]) -> PilotEvidence:
     return PilotEvidence(
         pilot=pilot.slug,
         workload=pilot.workload.slug,
@@ -111,4 +116,5 @@ def _row(pilot: Pilot, run: ReplayRun | None) -> PilotEvidence:
         decision=None if run is None else str(run.decision),
         decision_reason=None if run is None else run.decision_reason or None,
         comparisons=() if run is None else tuple(stored_comparisons(run)),
+        human_preference=None if run is None else preferences.get(run.plan_version_id),
     )
