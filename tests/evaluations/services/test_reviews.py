@@ -15,12 +15,13 @@ from evaluations.enums import ArmRole, Flip, Outcome, Preferred, ReviewChoice, R
 from evaluations.models import AuditEvent, CompletionContent, Review, ReviewAnswer, ReviewBatch, ReviewItem, Team
 from evaluations.services import audit
 from evaluations.services.errors import Conflict, Refused
+from evaluations.services.plan_document import ScorerEntry, definition_of
 from evaluations.services.purging import purge_contents
 from evaluations.services.review_batches import close_batch, hand_over
 from evaluations.services.reviews import give_answer, resolve_dispute, take_back
 from tests import factories as make
-from tests.replays import BY, concluded, ready_plan, start
-from tests.reviews import URL, actor, answered_run, batch_of, people, prefer
+from tests.replays import BY, concluded, ready_plan, start, with_criteria
+from tests.reviews import URL, actor, answered_run, batch_of, people, prefer, said
 
 pytestmark = pytest.mark.django_db
 
@@ -78,9 +79,21 @@ def test_only_what_both_models_answered_can_be_compared() -> None:
 
 
 def test_scorers_that_disagree_choose_samples() -> None:
-    run = answered_run(6)
-    version = run.plan_version
-    with pytest.raises(Refused, match="no sample is left"):  # one scorer cannot disagree
+    """One wants any answer, one an answer of the old model: they agree only where the new one said nothing."""
+    plan = ready_plan(URL, n=6)
+    scorers = [
+        ScorerEntry(name="regex", key="answered", config={"pattern": "."}),
+        ScorerEntry(name="regex", key="old", config={"pattern": "old"}),
+    ]
+    plan = with_criteria(plan, *definition_of(plan).criteria, scorers=scorers)
+    version = concluded(start(plan), said).plan_version
+    batch = batch_of(version, people("ana"), method=ReviewChoice.DISAGREEMENTS)
+    assert (batch.population, {item.candidate.position for item in batch.items.all()}) == (5, {0, 1, 2, 3, 5})
+
+
+def test_one_scorer_cannot_disagree() -> None:
+    version = answered_run(6).plan_version
+    with pytest.raises(Refused, match="no sample is left"):
         batch_of(version, people("ana"), method=ReviewChoice.DISAGREEMENTS)
 
 
