@@ -23,6 +23,8 @@ from pilots.services.history_columns import Preview, preview
 from pilots.services.history_import import HistoryReport
 from pilots.views.page import access_of, actor_of, door, page, sign_in_url, too_long
 
+_LATELY = 10  # files, with those that still wait for their confirmation
+
 
 @csrf_exempt
 def bring_history(request: HttpRequest) -> HttpResponseBase:
@@ -98,7 +100,8 @@ def _allow(request: HttpRequest) -> None:
 
 
 def _form(request: HttpRequest, form: BringHistoryForm, *, status: int = 200, too_large: str = "") -> HttpResponse:
-    context = {"form": form, "too_large": too_large}
+    lately = histories_of(access_of(request))[:_LATELY]
+    context = {"form": form, "too_large": too_large, "lately": lately}
     return page(request, "pilots/history/bring.html", context, section="home", status=status)
 
 

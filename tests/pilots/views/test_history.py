@@ -145,6 +145,8 @@ def test_a_file_is_its_bringers_and_nobody_below_a_manager_brings_one(ana: Clien
     found = [[client.get(one).status_code for one in addresses] for client in (ana, colleague, viewer, Client())]
     assert found == [[200, 200], [200, 404], [403, 403], [302, 302]]
     assert [bring(client, OURS, CUTOVER).status_code for client in (viewer, Client())] == [403, 302]
+    listed = [client.get(addresses[0]).content.decode().count(address) for client in (ana, colleague)]
+    assert listed == [1, 0]
     assert reverse("pilots:bring-history") not in viewer.get(reverse("pilots:home")).content.decode()
 
 
