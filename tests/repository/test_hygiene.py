@@ -91,6 +91,8 @@ def test_html_is_made_safe_by_escaping_alone() -> None:
 RAW_SQL = {
     "evaluations/models/append_only.py": "the triggers that refuse changes to history",
     "evaluations/services/bulk.py": "one prepared statement for many rows",
+    "evaluations/services/purging.py": "SQLite's settings that overwrite in its file what was deleted",
+    "pilots/services/traffic.py": "a copy of a month's rows, twice as fast on PostgreSQL as one statement",
 }
 
 

@@ -28,7 +28,9 @@ WORK = {
     "evaluations.tasks.sweep",
     "evaluations.tasks.work_on_run",
     "pilots.tasks.tick_exports",
+    "pilots.tasks.tick_notices",
     "pilots.tasks.tick_schedules",
+    "pilots.tasks.tick_traffic",
     "pilots.tasks.tick_uploads",
     "pilots.tasks.write_export_file",
 }
@@ -40,6 +42,7 @@ SCHEDULE = [
     "pilots-reminders",
     "pilots-schedules",
     "pilots-sweep",
+    "pilots-traffic",
 ]
 
 
@@ -150,7 +153,7 @@ def test_a_bare_host_runs_on_the_wheel_alone(proofs: dict[str, Proof]) -> None:
 def test_every_page_answers_under_the_prefix(proofs: dict[str, Proof]) -> None:
     seen = proofs["bare"].seen
     assert seen["refused"] == [302, "/switching/sign-in/?next=/switching/"]
-    forms = {"sign-out": 405, "choose-team": 405, "write-export": 405}  # for POST only
+    forms = {"sign-out": 405, "choose-team": 405, "write-export": 405, "read-notices": 405}  # for POST only
     assert {name: status for name, status in seen["pages"].items() if status != 200} == {"sign-in": 302, **forms}
     assert {"home", "list", "retention", "exports", "pilot", "signed out"} <= set(seen["pages"])
 
@@ -175,10 +178,7 @@ def test_the_api_answers_under_the_prefix(proofs: dict[str, Proof]) -> None:
 
 def test_without_a_celery_app_of_its_own_a_host_gets_ours_and_a_broker_of_files(proofs: dict[str, Proof]) -> None:
     seen = proofs["bare"].seen
-    assert (seen["celery"], seen["schedule"]) == (
-        "evaluations",
-        ["pilots-exports", "pilots-purge", "pilots-schedules", "pilots-sweep", "pilots-uploads"],
-    )
+    assert (seen["celery"], seen["schedule"]) == ("evaluations", SCHEDULE)
     assert seen["queued"] == ["export", "replay"]
 
 
