@@ -2,7 +2,7 @@
 ``link_token``, ``asked_by``, ``answer_by_link``, ``Question``.
 
 On its day a follow-up is a task for the pilot's owner and deputy (else its team's managers), with a link that opens
-without a sign-in. A day later it is overdue. Asked in vain they are reminded, then the team's managers are told.
+without a sign-in. A day after that it is overdue. Asked in vain they are reminded, then the team's managers are told.
 Unanswered, nothing is recorded: the last confirmed date stands.
 """
 
@@ -87,7 +87,7 @@ def _news(row: FollowUp, told: dict[str, datetime], *, now: datetime) -> Iterato
         (NoticeKind.FOLLOW_UP_DUE, True, f"{question} {what.capitalize()} is due since {row.due_on}"),
         (
             NoticeKind.FOLLOW_UP_OVERDUE,
-            row.due_on < now.date(),
+            row.due_on < now.date() and asked_at is not None and asked_at.date() < now.date(),
             f"{pilot.slug}: {what}, due on {row.due_on}, is overdue",
         ),
         (

@@ -7,7 +7,7 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
@@ -29,7 +29,7 @@ from evaluations.services.samples import import_samples
 from evaluations.simulator.answers import AnswerKey
 from evaluations.simulator.config import SimulatorConfig, behaviour_from
 from evaluations.simulator.server import SimulatedVendors
-from pilots.demo.history import COLUMNS, history_rows
+from pilots.demo import history, traffic
 from pilots.demo.portfolio import MAIN_PILOT, RECORDED_PILOT, portfolio
 from pilots.demo.samples import answer_key, claims_samples, triage_samples
 from pilots.management.processes import Processes, free_port, manage, web_server
@@ -39,6 +39,7 @@ from pilots.services.exports import write_export
 from pilots.services.history_import import import_history
 from pilots.services.portfolio_file import apply_portfolio
 from pilots.services.replays import start_replay
+from pilots.services.traffic import import_traffic
 
 REPLAY_SECONDS = 300
 BEHAVIOURS: dict[str, dict[str, Any]] = {
@@ -103,6 +104,7 @@ class Command(PilotsCommand):
             for workload, rows in samples.items():
                 self._samples(folder, workload, rows)
             self._history(folder, anchor)
+            self._traffic(folder, anchor)
             with Processes(folder / "logs", environment) as processes:
                 processes.start("worker", manage("worker"))
                 run = self._replay(processes)
@@ -148,13 +150,14 @@ class Command(PilotsCommand):
         self.progress(f"samples of {slug}: {report.stored} of {report.read} in the set")
 
     def _history(self, folder: Path, anchor: date) -> None:
-        path = folder / "history.csv"
-        with path.open("w", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS)
-            writer.writeheader()
-            writer.writerows(history_rows(anchor=anchor))
+        path = _table(folder / "history.csv", history.COLUMNS, history.history_rows(anchor=anchor))
         report = import_history(path=path, by=self.actor, at=self.now)
         self.progress(f"history: {report.events} events of {report.pilots} pilots")
+
+    def _traffic(self, folder: Path, anchor: date) -> None:
+        path = _table(folder / "traffic.csv", traffic.COLUMNS, traffic.traffic_rows(anchor=anchor))
+        report = import_traffic(paths=[path], by=self.actor, at=self.now)
+        self.progress(f"traffic: {report.days} days of {report.workloads} workloads, {report.unmapped} wait for a rule")
 
     def _replay(self, processes: Processes) -> ReplayRun:
         """The finished replay of an earlier run, or a new one, worked on by the worker process."""
@@ -210,6 +213,14 @@ class Command(PilotsCommand):
             self.progress(f"{name} has ended: see {processes.log_of(name)}")
         except KeyboardInterrupt:
             self.progress("stopping")
+
+
+def _table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> Path:
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
 
 
 def _json_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> Path:

@@ -72,6 +72,12 @@ def test_each_step_comes_on_its_day_and_once() -> None:
     }
 
 
+def test_one_that_was_due_before_anybody_was_asked_is_overdue_a_day_after_the_question() -> None:
+    """As after a spreadsheet of the past: nobody is told twice of the same thing in one hour."""
+    switched()
+    assert {day: ask(day) for day in (40, 41)} == {40: ["followup.due"], 41: ["followup.overdue"]}
+
+
 def test_the_next_one_takes_the_place_of_one_that_was_never_answered() -> None:
     switched()
     ask(30)
