@@ -46,7 +46,7 @@ def test_from_sign_in_to_retention(evaluated: tuple[Pilot, ReplayRun], watched: 
     expect(page.locator(".page-head .chip")).to_have_text("switched, 0 days")
 
     page.get_by_text("Record", exact=True).click()
-    page.get_by_role("link", name="Rollback").click()
+    page.get_by_role("link", name="Rollback", exact=True).click()
     page.get_by_label("Note").fill("German tickets got English answers")
     page.get_by_role("button", name="Record rollback").click()
     expect(page.get_by_text("A rollback needs its reason.")).to_be_visible()
@@ -68,7 +68,7 @@ def test_from_sign_in_to_retention(evaluated: tuple[Pilot, ReplayRun], watched: 
 
     page.keyboard.press("/")
     page.get_by_label("Jump to a pilot").fill("triage")
-    expect(page.get_by_role("dialog").get_by_role("link")).to_have_count(1)
+    expect(page.get_by_role("dialog").get_by_role("link")).to_have_count(2)  # the pilot, then its workload
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", level=1)).to_have_text("triage-to-new")
 

@@ -17,7 +17,7 @@ from evaluations.enums import AttemptState, Outcome, RunStatus
 from evaluations.models import Attempt, BudgetMonth, ReplayRun, Team
 from evaluations.providers.base import CompletionRequest, CompletionResult
 from evaluations.providers.usage import usage_from_raw
-from evaluations.replay.ledger import Answer, Intent, Settlement, Work
+from evaluations.replay.ledger import Answer, Committed, Intent, Settlement, Work
 from evaluations.services.budget import Bill, book
 from evaluations.services.errors import Refused
 from evaluations.services.leases import claim_chunk
@@ -190,7 +190,7 @@ def test_an_intent_withdrawn_and_meant_again_at_once_is_a_call_with_a_row_of_its
     ledger, intent = ledger_of(run)
     ledger.commit([intent], [], [])
     held = money(run)[0]
-    assert ledger.commit([intent], [], [intent]) == [Answer.GO]
+    assert ledger.commit([intent], [], [intent]) == Committed([Answer.GO], leased=True)
     assert (Attempt.objects.count(), money(run)) == (1, (held, 0))
     usage = usage_from_raw({"prompt_tokens": 10, "completion_tokens": 5})
     ledger.commit([], [Settlement(intent, CompletionResult(Outcome.OK, usage=usage), final=True)], [])
@@ -216,7 +216,7 @@ def test_an_intent_withdrawn_and_meant_again_at_once_is_a_call_with_a_row_of_its
 def test_odd_usage_costs_unknown_and_keeps_its_reservation(usage) -> None:
     run = running(budget="5", cap="5")
     ledger, intent = ledger_of(run)
-    assert ledger.commit([intent], [], []) == [Answer.GO]
+    assert ledger.commit([intent], [], []) == Committed([Answer.GO], leased=True)
     held = money(run)[0]
     assert held > 0
     result = CompletionResult(Outcome.OK, text="2", usage=usage_from_raw(usage))
