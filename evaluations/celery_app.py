@@ -5,8 +5,10 @@ Public surface: ``ensure_app``, ``tick``, ``broker_answers``, ``send_hints``, ``
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
+from functools import wraps
 from typing import Any
 
 from celery import Celery, Task, _state, signature
@@ -79,16 +81,20 @@ def _connection(*, seconds: float) -> Connection:
 def outlive_the_broker() -> None:
     """Keep a worker whose broker goes away while it works.
 
-    kombu 5.7 then hands unacknowledged messages back over a connection that is gone, and the worker ends with an
-    AttributeError. Left alone they come back after the visibility timeout, and ours with the next sweep.
+    kombu 5.7 then acknowledges messages, or hands them back, over a connection that is gone, and the worker ends with
+    an AttributeError. Left alone they come back after the visibility timeout, and ours with the next sweep.
     """
-    give_back = QoS.restore_unacked_once
+    for name in ("ack", "restore_unacked_once"):
+        setattr(QoS, name, _if_connected(getattr(QoS, name)))
 
-    def give_back_if_possible(self: QoS, stderr: Any = None) -> None:
+
+def _if_connected(method: Callable[..., None]) -> Callable[..., None]:
+    @wraps(method)
+    def attempt(self: QoS, *args: Any, **kwargs: Any) -> None:
         with suppress(AttributeError):
-            give_back(self, stderr)
+            method(self, *args, **kwargs)
 
-    QoS.restore_unacked_once = give_back_if_possible  # type: ignore[assignment,method-assign]
+    return attempt
 
 
 def _own_app() -> Celery:
