@@ -8,39 +8,32 @@ from __future__ import annotations
 
 import logging
 import shutil
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from django.db import DatabaseError, connections, transaction
+from django.db import DatabaseError, transaction
 from django.db.models import F, Q, QuerySet
 
-from evaluations.conf import setting as engine_setting
 from evaluations.services.audit import Actor, record
 from evaluations.services.errors import Refused
+from evaluations.services.leases import lease_until
 from evaluations.services.work import Stop, never, new_owner
 from pilots.conf import setting
 from pilots.enums import ExportState
 from pilots.models import ExportFile
 from pilots.services.export_files import WORKSHOP, as_asked, deliver, exports_folder, written_file
+from pilots.services.held_rows import BrokenOff, Clock, held
 
 logger = logging.getLogger(__name__)
-
-Clock = Callable[[], datetime]
 
 # Begun so often and never ended: it takes its worker with it.
 ATTEMPTS = 3
 BROKEN_OFF = f"writing it was broken off {ATTEMPTS} times; ask for less of it, or look into the worker's log"
 OUR_ERROR = "an error of ours; the worker's log says more"
-_BEAT_SECONDS = 1.0  # so old the progress may be that a page shows
 _LOOKED_AT = 20
 _ABANDONED_SECONDS = 24 * 3600
-
-
-class _BrokenOff(Exception):
-    """The worker is told to stop, or the lease is lost: not this worker's file any more."""
 
 
 def due_exports(now: datetime) -> QuerySet[ExportFile]:
@@ -68,7 +61,7 @@ def write_due_export(*, clock: Clock, stopping: Stop = never) -> ExportFile | No
                 # Whoever lost the lease meanwhile changes nothing and leaves no file.
                 if _ours(export, owner).update(sheet=""):
                     deliver(made, export, to=None, at=clock())
-    except _BrokenOff:
+    except BrokenOff:
         _ours(export, owner).update(state=ExportState.PENDING, attempts=F("attempts") - 1, lease_expires_at=None)
     except Refused as refusal:
         _fail(export, owner, refusal.message, at=clock())
@@ -89,7 +82,7 @@ def _claim(*, now: datetime) -> tuple[ExportFile, str] | None:
     for pk, attempts, previous in due.values_list("pk", "attempts", "lease_owner")[:_LOOKED_AT]:
         row = due_exports(now).filter(pk=pk, lease_owner=previous)
         owner = new_owner()
-        taken = {"state": ExportState.WRITING, "lease_owner": owner, "lease_expires_at": _lease(now)}
+        taken = {"state": ExportState.WRITING, "lease_owner": owner, "lease_expires_at": lease_until(now)}
         if not row.update(attempts=F("attempts") + 1, sheet="", rows=0, **taken):
             continue
         export = ExportFile.objects.select_related("written_by").get(pk=pk)
@@ -103,10 +96,6 @@ def _claim(*, now: datetime) -> tuple[ExportFile, str] | None:
     return None
 
 
-def _lease(now: datetime) -> datetime:
-    return now + timedelta(seconds=engine_setting("LEASE_SECONDS"))
-
-
 def _prefix(export: ExportFile) -> str:
     return f"{WORKSHOP}{export.pk}-"
 
@@ -117,42 +106,20 @@ def _ours(export: ExportFile, owner: str) -> QuerySet[ExportFile]:
 
 @contextmanager
 def _held(export: ExportFile, owner: str, *, clock: Clock, stopping: Stop) -> Iterator[Callable[[str, int], None]]:
-    """Keep the lease and note the progress from a thread beside: some steps of an export yield no row for long.
-
-    Yields what the writing tells its progress; it raises ``_BrokenOff`` where the writing is to end.
-    """
+    """Yields what the writing tells its progress; it raises ``BrokenOff`` where the writing is to end."""
     told: dict[str, object] = {"sheet": "", "rows": 0}
     before, current = 0, 0  # rows of finished sheets, and of the one being written
-    lost, over = threading.Event(), threading.Event()
+    with held(_ours(export, owner), name=f"export {export.pk}", told=told, clock=clock, stopping=stopping) as go_on:
 
-    def watch(sheet: str, rows: int) -> None:
-        nonlocal before, current
-        if rows < current:
-            before += current
-        current = rows
-        told.update(sheet=sheet[:120], rows=before + current)
-        if lost.is_set() or stopping():
-            raise _BrokenOff
+        def watch(sheet: str, rows: int) -> None:
+            nonlocal before, current
+            if rows < current:
+                before += current
+            current = rows
+            told.update(sheet=sheet[:120], rows=before + current)
+            go_on()
 
-    def beat() -> None:
-        try:
-            while not over.wait(_BEAT_SECONDS):
-                try:
-                    if not _ours(export, owner).update(lease_expires_at=_lease(clock()), **told):
-                        lost.set()
-                        return
-                except DatabaseError:
-                    logger.warning("export %s: its lease could not be renewed now", export.pk)
-        finally:
-            connections.close_all()
-
-    thread = threading.Thread(target=beat, name=f"export-{export.pk}", daemon=True)
-    thread.start()
-    try:
         yield watch
-    finally:
-        over.set()
-        thread.join()
 
 
 def _fail(export: ExportFile, owner: str, reason: str, *, at: datetime) -> None:

@@ -8,42 +8,35 @@ from __future__ import annotations
 
 import logging
 import shutil
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from datetime import datetime, timedelta
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from django.db import DatabaseError, connections, transaction
+from django.db import DatabaseError, transaction
 from django.db.models import F, Q, QuerySet
 
-from evaluations.conf import setting as engine_setting
 from evaluations.enums import AuditSource
 from evaluations.services.audit import Actor, record
 from evaluations.services.errors import Refused
+from evaluations.services.leases import lease_until
 from evaluations.services.sample_choice import parse_quota
 from evaluations.services.samples import ImportReport, import_samples
 from evaluations.services.work import Stop, never, new_owner
 from pilots.enums import UploadState
 from pilots.models import Upload
 from pilots.services.brought import brought_folder, forget_file
+from pilots.services.held_rows import BrokenOff, Clock, held
 
 logger = logging.getLogger(__name__)
-
-Clock = Callable[[], datetime]
 
 # Begun so often and never ended: it takes its worker with it.
 ATTEMPTS = 3
 BROKEN_OFF = f"reading it was broken off {ATTEMPTS} times; look into the worker's log"
 OUR_ERROR = "an error of ours; the worker's log says more"
-_BEAT_SECONDS = 1.0  # so old the progress may be that a page shows
 _LOOKED_AT = 20
 _ABANDONED_SECONDS = 24 * 3600
-
-
-class _BrokenOff(Exception):
-    """The worker is told to stop, or the lease is lost: not this worker's file any more."""
 
 
 def due_uploads(now: datetime) -> QuerySet[Upload]:
@@ -62,10 +55,16 @@ def read_due_upload(*, clock: Clock, stopping: Stop = never) -> Upload | None:
         return None
     upload, owner = claimed
     try:
-        with _held(upload, owner, clock=clock, stopping=stopping) as watch:
+        told = {"step": ""}
+        with held(_ours(upload, owner), name=f"upload {upload.pk}", told=told, clock=clock, stopping=stopping) as go_on:
+
+            def watch(step: str) -> None:
+                told["step"] = step[:120]
+                go_on()
+
             report = _imported(upload, watch, at=clock())
         _end(upload, owner, at=clock(), report=report)
-    except _BrokenOff:
+    except BrokenOff:
         _ours(upload, owner).update(state=UploadState.PENDING, attempts=F("attempts") - 1, lease_expires_at=None)
     except Refused as refusal:
         _end(upload, owner, at=clock(), reason=refusal.message)
@@ -107,7 +106,7 @@ def _claim(*, now: datetime) -> tuple[Upload, str] | None:
     for pk, attempts, previous in due.values_list("pk", "attempts", "lease_owner")[:_LOOKED_AT]:
         row = due_uploads(now).filter(pk=pk, lease_owner=previous)
         owner = new_owner()
-        taken = {"state": UploadState.READING, "lease_owner": owner, "lease_expires_at": _lease(now)}
+        taken = {"state": UploadState.READING, "lease_owner": owner, "lease_expires_at": lease_until(now)}
         if not row.update(attempts=F("attempts") + 1, step="", **taken):
             continue
         upload = Upload.objects.select_related("workload__team", "uploaded_by").get(pk=pk)
@@ -118,47 +117,8 @@ def _claim(*, now: datetime) -> tuple[Upload, str] | None:
     return None
 
 
-def _lease(now: datetime) -> datetime:
-    return now + timedelta(seconds=engine_setting("LEASE_SECONDS"))
-
-
 def _ours(upload: Upload, owner: str) -> QuerySet[Upload]:
     return Upload.objects.filter(pk=upload.pk, state=UploadState.READING, lease_owner=owner)
-
-
-@contextmanager
-def _held(upload: Upload, owner: str, *, clock: Clock, stopping: Stop) -> Iterator[Callable[[str], None]]:
-    """Keep the lease and note the progress from a thread beside.
-
-    Yields what the import tells its progress; it raises ``_BrokenOff`` where the reading is to end.
-    """
-    told = {"step": ""}
-    lost, over = threading.Event(), threading.Event()
-
-    def watch(step: str) -> None:
-        told["step"] = step[:120]
-        if lost.is_set() or stopping():
-            raise _BrokenOff
-
-    def beat() -> None:
-        try:
-            while not over.wait(_BEAT_SECONDS):
-                try:
-                    if not _ours(upload, owner).update(lease_expires_at=_lease(clock()), **told):
-                        lost.set()
-                        return
-                except DatabaseError:
-                    logger.warning("upload %s: its lease could not be renewed now", upload.pk)
-        finally:
-            connections.close_all()
-
-    thread = threading.Thread(target=beat, name=f"upload-{upload.pk}", daemon=True)
-    thread.start()
-    try:
-        yield watch
-    finally:
-        over.set()
-        thread.join()
 
 
 def _end(upload: Upload, owner: str, *, at: datetime, report: ImportReport | None = None, reason: str = "") -> None:
