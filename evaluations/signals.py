@@ -1,5 +1,5 @@
 """What is told to the storey above. Public surface: ``replay_run_finished``, ``replay_run_concluded``, ``price_saved``,
-``conflict_found``, ``drift_alarmed``.
+``model_changed``, ``conflict_found``, ``drift_alarmed``.
 
 All but the first are sent inside the transaction of what they tell, so that what a receiver writes is there exactly if
 that is; a receiver that raises undoes both.
@@ -15,6 +15,9 @@ replay_run_concluded = Signal()
 
 # Sent with ``price``, ``created`` and ``at``: a price is new, or was corrected.
 price_saved = Signal()
+
+# Sent with ``model``: what the catalogue says of it - retirement, family, vendor - has changed.
+model_changed = Signal()
 
 # Sent with ``pilot`` (of the storey above), ``at``, ``words`` (one sentence without its full stop), ``key`` (what makes
 # it the same finding: told once) and ``data`` (JSON for programs): traffic contradicts what is on record.

@@ -5,13 +5,15 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from django.db.models import Q
 from django.dispatch import receiver
 
-from evaluations.models import Price, ReplayRun
-from evaluations.signals import conflict_found, drift_alarmed, price_saved, replay_run_concluded
+from evaluations.models import ModelVersion, Price, ReplayRun
+from evaluations.signals import conflict_found, drift_alarmed, model_changed, price_saved, replay_run_concluded
 from pilots.enums import NoticeKind
-from pilots.models import Pilot
+from pilots.models import Pilot, PilotEvent
 from pilots.services.notices import tell_of_finding, tell_of_price, tell_of_run
+from pilots.services.projection import reproject
 
 
 @receiver(replay_run_concluded)
@@ -22,6 +24,15 @@ def _run_concluded(run: ReplayRun, at: datetime, **kwargs: object) -> None:
 @receiver(price_saved)
 def _price_saved(price: Price, created: bool, at: datetime, **kwargs: object) -> None:
     tell_of_price(price, created=created, at=at)
+
+
+@receiver(model_changed)
+def _model_changed(model: ModelVersion, **kwargs: object) -> None:
+    """Which switches were forced, and which moves were upgrades, follows from what the catalogue says."""
+    concerned = (
+        Q(incumbent=model) | Q(candidate=model) | Q(pk__in=PilotEvent.objects.filter(to_model=model).values("pilot"))
+    )
+    reproject(Pilot.objects.filter(concerned))
 
 
 @receiver(conflict_found)

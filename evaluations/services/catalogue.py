@@ -28,7 +28,7 @@ from evaluations.services.errors import Refused
 from evaluations.services.plans import freeze_plan
 from evaluations.services.saving import Maybe, Saved, save_row
 from evaluations.services.teams import check_currency
-from evaluations.signals import price_saved
+from evaluations.signals import model_changed, price_saved
 
 _HOURS = re.compile(r"([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d")
 _PORTS = {"http": 80, "https": 443}
@@ -63,6 +63,8 @@ def save_model(
         raise Refused(f"{announced} is after the retirement on {retires}", field="retirement_announced_on")
     saved = save_row(ModelVersion, key={"slug": slug}, values={"vendor": vendor, "family": family, **days})
     _audit(saved, by=by, at=at)
+    if saved.created is False:
+        model_changed.send(sender=ModelVersion, model=saved.row)
     return saved.row, saved.created
 
 

@@ -30,7 +30,7 @@ from pilots.models import Pilot, PilotEvent
 from pilots.selectors.timelines import timeline_of
 from pilots.services.appending import append_event
 from pilots.services.drafts import HALF, Attachment, EventDraft, attachments_from
-from pilots.services.projection import faster
+from pilots.services.projection import faster, reproject
 from pilots.services.traffic_readings import dispute_conflicts
 
 if TYPE_CHECKING:
@@ -129,6 +129,9 @@ def change_pilot(
             team=pilot.workload.team,
             data={name: {"from": str(before[name] or ""), "to": str(value or "")} for name, value in changed.items()},
         )
+        if "motive" in changed:
+            reproject(Pilot.objects.filter(pk=pilot.pk))
+            seen += 1
     for name, value in changed.items():
         setattr(pilot, name, value)
     pilot.version = seen + 1

@@ -1,6 +1,6 @@
 """The cached last values that follow from events: a pilot's status, its spells, its follow-ups.
 
-Public surface: ``Projection``, ``claim``, ``write_projections``, ``rebuild``.
+Public surface: ``Projection``, ``claim``, ``write_projections``, ``reproject``.
 """
 
 from __future__ import annotations
@@ -10,15 +10,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import transaction
+from django.db.models import F, QuerySet
 
 from evaluations.models import ModelVersion
 from evaluations.services.errors import Conflict
+from pilots.conf import setting
 from pilots.facts import Spell as SpellFacts
 from pilots.facts import Timeline
 from pilots.models import Pilot, PilotEvent, Spell
-from pilots.selectors.timelines import timeline_of
+from pilots.selectors.timelines import histories, known_models, switch_of
 from pilots.services.followups import sync_follow_ups
+from pilots.timeline import read
+
+_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,18 +36,20 @@ class Projection:
 
 def claim(pilot: Pilot, timeline: Timeline, *, last_seq: int, version: int) -> None:
     """Move the pilot's row from ``version`` to the next, with its new values; ``Conflict`` if it has moved on."""
-    values: dict[str, Any] = {
-        "status": timeline.status,
-        "status_at": timeline.status_at or pilot.status_at,
-        "traffic_share": timeline.traffic_share,
-        "closed_at": timeline.closed_at,
-        "last_seq": last_seq,
-        "version": version + 1,
-    }
+    values = {**_cached(timeline, pilot), "last_seq": last_seq, "version": version + 1}
     if Pilot.objects.filter(pk=pilot.pk, version=version).update(**values) == 0:
         raise Conflict(faster(pilot))
     for name, value in values.items():
         setattr(pilot, name, value)
+
+
+def _cached(timeline: Timeline, pilot: Pilot) -> dict[str, Any]:
+    return {
+        "status": timeline.status,
+        "status_at": timeline.status_at or pilot.status_at,
+        "traffic_share": timeline.traffic_share,
+        "closed_at": timeline.closed_at,
+    }
 
 
 def faster(pilot: Pilot) -> str:
@@ -74,17 +80,32 @@ def write_projections(projections: Sequence[Projection]) -> None:
     sync_follow_ups([(projection.pilot, projection.timeline, projection.event_ids) for projection in projections])
 
 
-def rebuild(pilot: Pilot) -> Timeline:
-    """Recompute the pilot's cached values from its events; the pilot's retirement dates may have changed since.
+def reproject(pilots: QuerySet[Pilot]) -> None:
+    """Read the events of ``pilots`` again, with motives and catalogue as they are now, inside the caller's transaction.
 
-    Raises ``Conflict`` if the pilot changes meanwhile.
+    An event that is being recorded at the same time, and was read by what held before, is refused as late.
     """
-    with transaction.atomic():
-        ids = dict(PilotEvent.objects.filter(pilot=pilot).values_list("digest", "pk"))
-        timeline = timeline_of(pilot)
-        claim(pilot, timeline, last_seq=pilot.last_seq, version=pilot.version)
-        write_projections([Projection(pilot, timeline, ids)])
-    return timeline
+    chosen = list(pilots.order_by("pk").values_list("pk", flat=True))
+    models = known_models()
+    by_slug = {model.slug: model for model in models.values()}
+    within = setting("FORCED_WITHIN_DAYS")
+    for start in range(0, len(chosen), _AT_ONCE):
+        keys = chosen[start : start + _AT_ONCE]
+        # Locks the rows until the end of the transaction, before the events are read.
+        Pilot.objects.filter(pk__in=keys).update(version=F("version") + 1)
+        events = PilotEvent.objects.filter(pilot__in=keys)
+        ids: defaultdict[int, dict[str, int]] = defaultdict(dict)
+        for pilot_id, digest, pk in events.values_list("pilot_id", "digest", "pk"):
+            ids[pilot_id][digest] = pk
+        told = dict(histories(events, models))
+        projections = []
+        for pilot in Pilot.objects.filter(pk__in=keys).order_by("pk"):
+            timeline = read(told.get(pilot.pk, []), switch_of(pilot, models), by_slug, forced_within_days=within)
+            projections.append(Projection(pilot, timeline, ids[pilot.pk]))
+            values = _cached(timeline, pilot)
+            if any(getattr(pilot, name) != value for name, value in values.items()):
+                Pilot.objects.filter(pk=pilot.pk).update(**values)
+        write_projections(projections)
 
 
 def _end_models(projections: Sequence[Projection]) -> dict[str, int]:

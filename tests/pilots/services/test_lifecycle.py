@@ -17,7 +17,7 @@ from pilots.models import EventAttachment, FollowUp, Pilot, PilotEvent, Spell
 from pilots.selectors.timelines import timeline_of
 from pilots.services import lifecycle
 from pilots.services.corrections import correct_event
-from pilots.services.projection import rebuild
+from pilots.services.projection import reproject
 from tests import factories as make
 
 pytestmark = pytest.mark.django_db
@@ -476,6 +476,6 @@ def test_status_and_spells_rebuilt_from_the_events_equal_the_stored_ones() -> No
         Spell.objects.filter(pilot=pilot).delete()
         FollowUp.objects.filter(pilot=pilot).delete()
         Pilot.objects.filter(pk=pilot.pk).update(status=PilotStatus.DRAFT, traffic_share=None, closed_at=None)
-        rebuild(pilot)
+        reproject(Pilot.objects.filter(pk=pilot.pk))
         assert cached(pilot) == stored
         assert timeline_of(pilot).problems == ()
