@@ -12,55 +12,27 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cached_property
-from typing import Any
 
 from django.db import InterfaceError, InternalError, OperationalError, close_old_connections, connection, transaction
 from django.utils import timezone
 
 from evaluations.conf import setting
 from evaluations.enums import AttemptPurpose, AttemptState, CostState, Outcome, Purpose, RunStatus
-from evaluations.faults import reached
-from evaluations.models import Attempt, Completion, DataAgreement, Endpoint, ReplayRun, RunArm, Team
-from evaluations.pricing import PriceRow, cost_of_call, price_of, reservation
+from evaluations.models import Attempt, Completion, DataAgreement, Endpoint, ReplayRun, Team
+from evaluations.pricing import PriceRow, reservation
 from evaluations.providers.base import CompletionResult
 from evaluations.providers.requests import limit_to_send
 from evaluations.replay.ledger import Answer, Committed, Intent, Settlement
 from evaluations.selectors.consent import Consent, consent_of
-from evaluations.services.answers import FinalAnswer, storable, write_completions
+from evaluations.services.answers import FinalAnswer, write_completions
 from evaluations.services.budget import Bill, book, may_fit_later, unreserve
-from evaluations.services.bulk import at_once, insert_rows, update_rows
+from evaluations.services.bulk import insert_rows
 from evaluations.services.leases import Claim, Held, hold, renew
 from evaluations.services.pacing import gate_of
-from evaluations.services.tallies import tally
+from evaluations.services.settlements import Ended, OpenCall, how_it_ended, settle
 
 # A database that restarts is back within seconds; paid answers are worth waiting for it.
 _RETRY_DELAYS_SECONDS = (0.2, 0.5, 1, 2, 4, 8, 15)
-
-
-@dataclass(frozen=True, slots=True)
-class _OpenCall:
-    """An attempt whose intent is committed and whose end is not."""
-
-    sent_at: datetime
-    reserved: Decimal
-
-
-@dataclass(frozen=True, slots=True)
-class _Ended:
-    """How a call ended, and what that changes."""
-
-    settlement: Settlement
-    cost: Decimal | None  # None: unknown
-    bill: Bill
-    columns: tuple[Any, ...]  # in the order of ``_SETTLED_COLUMNS[2:]``
-
-    @property
-    def intent(self) -> Intent:
-        return self.settlement.intent
-
-    @property
-    def final(self) -> bool:
-        return self.settlement.final
 
 
 @dataclass
@@ -71,7 +43,7 @@ class DatabaseLedger:
     endpoint: Endpoint
     prices: Sequence[PriceRow]
     clock: Callable[[], datetime] = timezone.now
-    _open: dict[tuple[int, int], _OpenCall] = field(default_factory=dict)  # by sample and number
+    _open: dict[tuple[int, int], OpenCall] = field(default_factory=dict)  # by sample and number
     _consents: dict[tuple[int | None, date], Consent] = field(default_factory=dict)
 
     @property
@@ -84,10 +56,18 @@ class DatabaseLedger:
         interrupted = False
         now = self.clock()
         # Worked out before the transaction: on SQLite every other writer waits for its end.
-        ended = [self._ended(settlement) for settlement in settlements]
+        ended = [
+            how_it_ended(
+                settlement,
+                self._open[_key(settlement.intent)],
+                self.prices,
+                assumed_price=self._assumed_price,
+            )
+            for settlement in settlements
+        ]
         needs = [self._reservation(intent, now) for intent in intents]
         for delay in (*_RETRY_DELAYS_SECONDS, None):
-            opened: dict[tuple[int, int], _OpenCall] = {}
+            opened: dict[tuple[int, int], OpenCall] = {}
             try:
                 if interrupted:
                     ended, withdrawn = self._not_yet_committed(intents, ended, withdrawn)
@@ -107,11 +87,11 @@ class DatabaseLedger:
         return committed
 
     def _not_yet_committed(
-        self, intents: Sequence[Intent], ended: Sequence[_Ended], withdrawn: Sequence[Intent]
-    ) -> tuple[list[_Ended], Sequence[Intent]]:
+        self, intents: Sequence[Intent], ended: Sequence[Ended], withdrawn: Sequence[Intent]
+    ) -> tuple[list[Ended], Sequence[Intent]]:
         """A commit whose answer was lost with the connection may have happened: never count it twice."""
         stored = {
-            (sample_id, number): (state, _OpenCall(sent_at, reserved))
+            (sample_id, number): (state, OpenCall(sent_at, reserved))
             for sample_id, number, state, sent_at, reserved in Attempt.objects.filter(
                 arm=self.claim.arm, lease_owner=self.claim.owner
             ).values_list("sample_id", "number", "state", "sent_at", "reserved_amount")
@@ -126,16 +106,16 @@ class DatabaseLedger:
         self,
         intents: Sequence[Intent],
         needs: Sequence[Decimal],
-        ended: Sequence[_Ended],
+        ended: Sequence[Ended],
         withdrawn: Sequence[Intent],
-        opened: dict[tuple[int, int], _OpenCall],
+        opened: dict[tuple[int, int], OpenCall],
         *,
         now: datetime,
     ) -> Committed:
         held = hold(self.claim, gate_id=self._gate_id, now=self.clock())
         if held.ours and held.to_renew:
             renew(self.claim, now=self.clock())
-        done = self._settle(ended, now=now, fenced=not held.ours) if ended else 0
+        done = settle(self.claim.arm, self.endpoint, ended, now=now, fenced=not held.ours) if ended else 0
         if withdrawn:
             self._withdraw(withdrawn, now=now)
         # One that was withdrawn and is intended again at once is a new call, with a row and a reservation of its own.
@@ -153,7 +133,7 @@ class DatabaseLedger:
             granted = book(run=self.claim.run, team=self._team, at=now, bills=bills, done=done, needs=wanted)
         if refused is not None:
             return Committed([refused] * len(intents), held.ours)
-        opened |= {_key(intent): _OpenCall(now, need) for intent, need in fresh[:granted]}
+        opened |= {_key(intent): OpenCall(now, need) for intent, need in fresh[:granted]}
         self._insert(fresh[:granted], now=now)
         known = sent | opened.keys()
         short = Answer.BUDGET
@@ -263,75 +243,6 @@ class DatabaseLedger:
         run = self.claim.run
         return None if run.assume_per_mtok is None else PriceRow.assumed(run.assume_per_mtok, currency=run.currency)
 
-    def _ended(self, settlement: Settlement) -> _Ended:
-        """What the end of a call costs, and what it changes in its row."""
-        result, intent = settlement.result, settlement.intent
-        call = self._open[_key(intent)]
-        price = price_of(self.prices, result.usage, at=call.sent_at)
-        cost = cost_of_call(result, price)
-        kept = Decimal(0)
-        if cost is None:
-            # Nobody knows what it cost: the cap goes on counting it, at the assumed price where there is one.
-            assumed = cost_of_call(result, self._assumed_price)
-            kept = call.reserved if assumed is None else assumed
-        return _Ended(
-            settlement=settlement,
-            cost=cost,
-            bill=Bill(call.sent_at, released=call.reserved - kept, spent=cost or Decimal(0)),
-            columns=(
-                kept if cost is None else call.reserved,
-                result.outcome,
-                result.http_status,
-                (result.request_id or "")[:120],
-                None if result.timing is None else result.timing.latency_ms,
-                None if result.usage.raw is None else storable(dict(result.usage.raw)),
-                [{"parameter": c.parameter, "action": c.action, "detail": c.detail} for c in result.changes],
-                None if price is None else price.id,
-                cost,
-                CostState.UNKNOWN if cost is None else CostState.KNOWN,
-            ),
-        )
-
-    def _settle(self, ended: Sequence[_Ended], *, now: datetime, fenced: bool) -> int:
-        """Store how calls ended, and the answers among them; returns how many answers were written."""
-        arm = self.claim.arm
-        earlier = _earlier_costs(arm, [end.intent for end in ended if end.final and end.intent.number > 1])
-        answers = []
-        for end in ended:
-            if end.final:
-                before = earlier.get((end.intent.work.sample_id, end.intent.work.repeat), Decimal(0))
-                total = None if end.cost is None or before is None else before + end.cost
-                answers.append(
-                    FinalAnswer(end.intent.work, end.settlement.result, attempts=end.intent.number, cost=total)
-                )
-        reached("before_save")
-        with at_once():
-            update_rows(
-                Attempt,
-                _SETTLED_COLUMNS,
-                ("arm", "sample", "repeat", "number"),
-                [
-                    (
-                        AttemptState.SETTLED,
-                        now,
-                        *end.columns,
-                        arm.pk,
-                        end.intent.work.sample_id,
-                        end.intent.work.repeat,
-                        end.intent.number,
-                    )
-                    for end in ended
-                ],
-            )
-            done = 0 if fenced else write_completions(arm, answers, finished_at=now)
-            tally(
-                run=self.claim.run,
-                endpoint=self.endpoint,
-                settled=[(end.settlement.result.outcome, end.cost) for end in ended],
-                at=now,
-            )
-        return done
-
 
 def _key(intent: Intent) -> tuple[int, int]:
     return intent.work.sample_id, intent.number
@@ -355,39 +266,6 @@ _INTENT_COLUMNS = (
     "currency",
     "changes",
 )
-_SETTLED_COLUMNS = (
-    "state",
-    "settled_at",
-    "reserved_amount",
-    "outcome",
-    "http_status",
-    "request_id",
-    "latency_ms",
-    "raw_usage",
-    "changes",
-    "price",
-    "cost_amount",
-    "cost_state",
-)
-
-
-def _earlier_costs(arm: RunArm, intents: Sequence[Intent]) -> dict[tuple[int, int], Decimal | None]:
-    """What earlier attempts on the same samples cost together; None where one of them is unknown.
-
-    Calls whose result was lost with our own worker are no cost of the answer: the cap goes on counting them.
-    """
-    if not intents:
-        return {}
-    numbers = {(intent.work.sample_id, intent.work.repeat): intent.number for intent in intents}
-    totals: dict[tuple[int, int], Decimal | None] = {}
-    ended = Attempt.objects.filter(arm=arm).exclude(state=AttemptState.ABANDONED)
-    earlier = ended.filter(sample_id__in=[sample_id for sample_id, _ in numbers])
-    for sample_id, repeat, number, amount in earlier.values_list("sample_id", "repeat", "number", "cost_amount"):
-        key = (sample_id or 0, repeat)
-        if number < numbers.get(key, 0):
-            so_far = totals.get(key, Decimal(0))
-            totals[key] = None if so_far is None or amount is None else so_far + amount
-    return totals
 
 
 def close_thread_connections() -> None:
