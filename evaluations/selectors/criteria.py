@@ -18,7 +18,7 @@ from evaluations.enums import CriterionRole, Looks, Verdict
 from evaluations.selectors.evidence import ArmEvidence, Column, Evidence
 from evaluations.statistics.noninferiority import verdict
 from evaluations.statistics.paired import clustered_mean, paired_binary, paired_mean
-from evaluations.statistics.proportions import rate
+from evaluations.statistics.proportions import wilson
 from evaluations.statistics.results import PairedBinary
 from evaluations.statistics.sequential import Counts, betting_cs
 
@@ -230,8 +230,7 @@ def _table(pairs: Pairs, *, failures: bool) -> Table:
 
 
 def _wilson(values: Column, alpha: float) -> tuple[float, float]:
-    interval = rate(int(np.count_nonzero(values)), len(values), alpha)
-    return interval.wilson_lower, interval.wilson_upper
+    return wilson(int(np.count_nonzero(values)), len(values), alpha)
 
 
 def _newcombe(exact: PairedBinary, *, mirrored: bool) -> tuple[float, float]:
