@@ -21,6 +21,7 @@ class PilotsConfig(AppConfig):
         # The words of everything that is audited here, for whoever reads the audit before the doors were used.
         from pilots.services import (  # noqa: F401
             appending,
+            attention,
             brought,
             claims,
             deliveries,

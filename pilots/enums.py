@@ -199,6 +199,20 @@ class NoticeKind(Choice):
     FOLLOW_UP_ESCALATED = "followup.escalated", "a follow-up of my team stays unanswered"
 
 
+class MatterKind(Choice):
+    """What may wait for somebody."""
+
+    CONFLICT = "conflict", "traffic against the record"
+    STOPPED_RUN = "stopped_run", "stopped replays"
+    STUCK_RUN = "stuck_run", "replays that stand still"
+    APPROVAL = "approval", "decisions to approve"
+    REASON = "reason", "reasons overdue"
+    FOLLOW_UP = "follow_up", "follow-ups overdue"
+    RETIREMENT = "retirement", "models that end"
+    UNMAPPED = "unmapped", "traffic without a rule"
+    WEBHOOK = "webhook", "webhooks that failed"
+
+
 class NoticeMode(Choice):
     """How somebody wants to be told."""
 

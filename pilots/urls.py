@@ -6,6 +6,7 @@ from django.urls import URLPattern, URLResolver, include, path, re_path, registe
 
 from pilots.views import (
     answering,
+    attention,
     exports,
     history,
     home,
@@ -53,6 +54,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("sign-out/", session.SignOut.as_view(), name="sign-out"),
     path("team/", session.choose_team, name="choose-team"),
     path("jump/", home.jump, name="jump"),
+    path("attention/", attention.attention, name="attention"),
+    path("attention/snooze/", attention.snooze, name="snooze"),
+    path("attention/wake/", attention.wake, name="wake"),
     path("pilots/", home.pilots, name="list"),
     path("open/", opening.open_pilot, name="open"),
     path("pilots/<pilot_slug:slug>/", pilot.overview, name="pilot"),

@@ -1,5 +1,6 @@
 """All tables of the pilots app."""
 
+from pilots.models.attention import HomeVisit, Snooze
 from pilots.models.claims import Claim
 from pilots.models.exports import ExportFile
 from pilots.models.followups import FollowUp
@@ -18,6 +19,7 @@ __all__ = [
     "EventAttachment",
     "ExportFile",
     "FollowUp",
+    "HomeVisit",
     "IdempotentRequest",
     "Notice",
     "NoticeSettings",
@@ -26,6 +28,7 @@ __all__ = [
     "PilotEvent",
     "Schedule",
     "ScheduleSlot",
+    "Snooze",
     "Spell",
     "TrafficConflict",
     "TrafficDay",

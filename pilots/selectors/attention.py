@@ -1,149 +1,59 @@
-"""What waits for somebody. Public surface: ``attention``, ``Matter``, ``overdue_follow_ups``,
-``unanswered_follow_ups``."""
+"""What waits for somebody, ranked. Public surface: ``attention``, ``scope_of``, ``SOURCES``.
+
+A new kind is a function of the scope in ``selectors/matters``, a word in ``MatterKind`` and an entry here.
+"""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-from typing import Literal
+from datetime import date, datetime
+from decimal import Decimal
 
-from django.db.models import F, Max, Q, QuerySet
+from django.db.models import QuerySet
 
-from evaluations.enums import RunStatus
-from evaluations.models import ReplayRun
-from pilots.enums import ConflictKind, EventKind, PilotStatus, Reason
-from pilots.models import FollowUp, Pilot, PilotEvent, Spell, TrafficConflict
-from pilots.transitions import NO_SWITCH_YET
+from evaluations.models import Team
+from pilots.models import Pilot
+from pilots.selectors.matters.base import Matter, Scope, Source
+from pilots.selectors.matters.life import approvals, conflicts, follow_ups, reasons
+from pilots.selectors.matters.outside import failed_webhooks, unmapped_traffic
+from pilots.selectors.matters.retirements import retirements
+from pilots.selectors.matters.runs import stopped_runs, stuck_runs
 
-RETIREMENT_NEAR_DAYS = 90
-# Five working days, as the calendar counts them at the most.
-INVESTIGATION_DAYS = 7
-
-
-@dataclass(frozen=True, slots=True)
-class Matter:
-    """One line of the list. ``subject`` is what it is about: a pilot's slug, or a model where ``pilot`` is ''."""
-
-    tone: Literal["bad", "caution", "unknown"]
-    subject: str
-    words: str
-    pilot: str  # slug; '': about a model
-    run: int | None  # the run to look at
-    urgency: int  # days overdue, or the fewer days left the higher
+SOURCES: tuple[Source, ...] = (
+    conflicts,
+    stopped_runs,
+    stuck_runs,
+    approvals,
+    reasons,
+    follow_ups,
+    retirements,
+    unmapped_traffic,
+    failed_webhooks,
+)
+_RANK = {"bad": 0, "caution": 1, "unknown": 2}
 
 
-def attention(pilots: QuerySet[Pilot], *, at: datetime) -> tuple[Matter, ...]:
-    """Everything among ``pilots`` that waits, most urgent first."""
-    today = at.date()
-    found = [
-        *_conflicts(pilots),
-        *_stopped_runs(pilots),
-        *_unapproved(pilots),
-        *_investigations(pilots, today),
-        *_overdue(pilots, today),
-        *_retirements(pilots, today),
-    ]
-    rank = {"bad": 0, "caution": 1, "unknown": 2}
-    return tuple(sorted(found, key=lambda matter: (rank[matter.tone], -matter.urgency, matter.subject)))
+def scope_of(
+    pilots: QuerySet[Pilot], *, at: datetime, teams: QuerySet[Team] | None = None, unassigned: bool = False
+) -> Scope:
+    """Of these pilots, and of their teams where none are named."""
+    if teams is None:
+        teams = Team.objects.filter(pk__in=pilots.order_by().values("workload__team"))
+    return Scope(pilots, teams, unassigned, at)
 
 
-def overdue_follow_ups(pilots: QuerySet[Pilot], today: date) -> QuerySet[FollowUp]:
-    """Unanswered and past their day, of running periods that nobody has confirmed since."""
-    return unanswered_follow_ups(pilots, today).filter(due_on__lt=today)
+def attention(scope: Scope) -> tuple[Matter, ...]:
+    """Everything in ``scope`` that waits: what is wrong first, then by the day on which it was or is due, then by the
+    money, then by what is longest overdue. A constant number of queries."""
+    found = [matter for source in SOURCES for matter in source(scope)]
+    return tuple(sorted(found, key=_rank))
 
 
-def unanswered_follow_ups(pilots: QuerySet[Pilot], today: date) -> QuerySet[FollowUp]:
-    """The same, with those whose day is today."""
-    return FollowUp.objects.filter(
-        pilot__in=pilots,
-        answered_by=None,
-        due_on__lte=today,
-        pilot__spells__number=F("spell_number"),
-        pilot__spells__ended_on=None,
-        pilot__spells__last_confirmed_on__lt=F("due_on"),
-    ).exclude(pilot__traffic_reading__confirmed_on__gte=F("due_on"))
-
-
-def _overdue(pilots: QuerySet[Pilot], today: date) -> Iterator[Matter]:
-    """The newest unanswered follow-up of each running period."""
-    rows = overdue_follow_ups(pilots, today).order_by("pilot__slug", "-due_on")
-    seen = set()
-    for slug, day, due_on in rows.values_list("pilot__slug", "day", "due_on"):
-        if slug in seen:
-            continue
-        seen.add(slug)
-        late = (today - due_on).days
-        yield Matter("caution", slug, f"follow-up at {day} days is overdue by {_days(late)}", slug, None, late)
-
-
-def _conflicts(pilots: QuerySet[Pilot]) -> Iterator[Matter]:
-    """Traffic contradicts what is on record, and nobody has given a reason or disputed it."""
-    # What was recorded since the last reading settles what it is about at once.
-    left = ~Q(kind=ConflictKind.WENT_BACK) | Q(pilot__status=PilotStatus.SWITCHED)
-    here = Q(kind=ConflictKind.WENT_BACK) | ~Q(pilot__status=PilotStatus.SWITCHED)
-    rows = TrafficConflict.objects.filter(left, here, pilot__in=pilots, disputed_at=None, settled_at=None)
-    for slug, words in rows.order_by("-since_on").values_list("pilot__slug", "words"):
-        yield Matter("bad", slug, words, slug, None, 0)
-
-
-def _stopped_runs(pilots: QuerySet[Pilot]) -> Iterator[Matter]:
-    """The newest run of a pilot's plan, where it stopped before its end."""
-    newest = (
-        ReplayRun.objects.filter(plan_version__plan__pilot__in=pilots)
-        .values("plan_version__plan")
-        .annotate(newest=Max("id"))
-        .values("newest")
+def _rank(matter: Matter) -> tuple[int, date, Decimal, int, str, str]:
+    return (
+        _RANK[matter.tone],
+        matter.due_on or date.max,
+        -(matter.amount or Decimal(0)),
+        -matter.urgency,
+        matter.subject,
+        matter.key,
     )
-    stopped = ReplayRun.objects.filter(pk__in=newest, status__in=[RunStatus.STOPPED_BY_BUDGET, RunStatus.FAILED])
-    for pk, status, done, total, slug in stopped.values_list(
-        "pk", "status", "done", "total", "plan_version__plan__pilot__slug"
-    ):
-        share = round(100 * done / total) if total else 0
-        yield Matter("bad", slug, f"replay {RunStatus(status).label} at {share} %", slug, pk, 0)
-
-
-def _unapproved(pilots: QuerySet[Pilot]) -> Iterator[Matter]:
-    """Decided against the verdict, and nobody else has agreed yet."""
-    waiting = pilots.filter(status__in=[PilotStatus.DECIDED, PilotStatus.DECLINED])
-    newest: dict[str, tuple[EventKind, dict[str, object]]] = {}
-    events = PilotEvent.objects.filter(
-        pilot__in=waiting, kind__in=[EventKind.DECIDED, EventKind.DECLINED, EventKind.APPROVED]
-    )
-    for slug, kind, data in events.order_by("occurred_at", "seq").values_list("pilot__slug", "kind", "data"):
-        newest[slug] = (EventKind(kind), data)
-    for slug, (kind, data) in newest.items():
-        if kind is not EventKind.APPROVED and data.get("against_verdict"):
-            yield Matter("caution", slug, "decided against the verdict: a second person has to approve", slug, None, 0)
-
-
-def _investigations(pilots: QuerySet[Pilot], today: date) -> Iterator[Matter]:
-    """Rolled back with the reason still under investigation after the time allowed for it."""
-    limit = today - timedelta(days=INVESTIGATION_DAYS)
-    rows = Spell.objects.filter(pilot__in=pilots, end_reason=Reason.UNDER_INVESTIGATION, ended_on__lt=limit)
-    for slug, ended_on in rows.values_list("pilot__slug", "ended_on"):
-        assert ended_on is not None
-        late = (limit - ended_on).days
-        yield Matter("caution", slug, f"reason of the rollback is overdue by {_days(late)}", slug, None, late)
-
-
-def _retirements(pilots: QuerySet[Pilot], today: date) -> Iterator[Matter]:
-    """Incumbents that go away while pilots have not moved off them."""
-    rows = pilots.filter(
-        status__in=NO_SWITCH_YET,
-        incumbent__retires_on__gte=today,
-        incumbent__retires_on__lte=today + timedelta(days=RETIREMENT_NEAR_DAYS),
-    )
-    waiting: dict[tuple[str, date], int] = defaultdict(int)
-    for model, retires_on in rows.values_list("incumbent__slug", "incumbent__retires_on"):
-        assert retires_on is not None
-        waiting[model, retires_on] += 1
-    for (model, retires_on), n in waiting.items():
-        left = (retires_on - today).days
-        words = f"retires in {_days(left)}: {n} pilot{'' if n == 1 else 's'} not switched yet"
-        yield Matter("caution", model, words, "", None, RETIREMENT_NEAR_DAYS - left)
-
-
-def _days(n: int) -> str:
-    return f"{n} day{'' if n == 1 else 's'}"

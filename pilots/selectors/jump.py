@@ -29,6 +29,7 @@ class Group:
 
 _PAGES = (
     ("home", "Home", "what needs attention"),
+    ("attention", "Attention", "all that waits, and what was put off"),
     ("list", "Pilots", "the portfolio"),
     ("workloads", "Workloads", "samples and sets"),
     ("reviews", "My reviews", "answers to judge blind"),

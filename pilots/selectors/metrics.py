@@ -12,7 +12,7 @@ from evaluations.models import CallTally, Heartbeat, ReplayRun
 from evaluations.selectors.queue import queue_state
 from pilots.models import Pilot
 from pilots.prometheus import Family, Number
-from pilots.selectors.attention import overdue_follow_ups
+from pilots.selectors.followups import overdue_follow_ups
 
 Sample = tuple[dict[str, str], Number]
 

@@ -1,4 +1,5 @@
-"""The portfolio: every pilot with where it stands. Public surface: ``portfolio``, ``Portfolio``, ``PilotRow``."""
+"""The portfolio: every pilot with where it stands. Public surface: ``portfolio``, ``Portfolio``, ``PilotRow``,
+``scope_for``."""
 
 from __future__ import annotations
 
@@ -13,9 +14,11 @@ from django.db.models import QuerySet
 
 from pilots.enums import PilotStatus, SpellStatus
 from pilots.models import Pilot
-from pilots.selectors.attention import Matter, attention
+from pilots.selectors.access import PilotAccess
+from pilots.selectors.attention import attention, scope_of
 from pilots.selectors.documents import plain
 from pilots.selectors.filters import ReportFilters
+from pilots.selectors.matters.base import Matter, Scope
 from pilots.selectors.observation import Told, observed, tell
 
 
@@ -62,8 +65,13 @@ class Portfolio:
         return {**plain(self), "filters": self.filters.to_document()}
 
 
-def portfolio(filters: ReportFilters, pilots: QuerySet[Pilot] | None = None) -> Portfolio:
-    """The pilots among ``pilots`` (default: all) that ``filters`` leave, by slug. A constant number of queries."""
+def portfolio(
+    filters: ReportFilters, pilots: QuerySet[Pilot] | None = None, *, access: PilotAccess | None = None
+) -> Portfolio:
+    """The pilots among ``pilots`` (default: all) that ``filters`` leave, by slug. A constant number of queries.
+
+    With ``access``, also what waits in the person's teams and is of no pilot.
+    """
     everything = Pilot.objects.all() if pilots is None else pilots
     rows = sorted((_row(told, filters.as_of) for told in tell(everything, filters)), key=attrgetter("pilot"))
     numbers = Counter(row.status for row in rows)
@@ -73,8 +81,17 @@ def portfolio(filters: ReportFilters, pilots: QuerySet[Pilot] | None = None) -> 
         filters=filters,
         counts={status.value: numbers[status] for status in PilotStatus if numbers[status]},
         pilots=tuple(rows),
-        attention=attention(filters.apply(everything), at=filters.known_at) if filters.present else (),
+        attention=attention(scope_for(filters, everything, access)) if filters.present else (),
     )
+
+
+def scope_for(filters: ReportFilters, pilots: QuerySet[Pilot], access: PilotAccess | None) -> Scope:
+    """What the attention list is about, for ``access`` or, without it, for whoever may see the pilots."""
+    chosen = filters.apply(pilots)
+    if access is None:
+        return scope_of(chosen, at=filters.known_at)
+    teams = access.teams().filter(slug__in=filters.team) if filters.team else access.teams()
+    return scope_of(chosen, at=filters.known_at, teams=teams, unassigned=access.may_open_any())
 
 
 def _row(told: Told, as_of: date) -> PilotRow:

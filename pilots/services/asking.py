@@ -24,7 +24,7 @@ from pilots.conf import setting
 from pilots.enums import NoticeKind
 from pilots.models import FollowUp, Notice, Pilot, PilotEvent
 from pilots.selectors.access import PilotAccess
-from pilots.selectors.attention import unanswered_follow_ups
+from pilots.selectors.followups import unanswered_follow_ups
 from pilots.services.lifecycle import record_follow_up
 from pilots.services.notices import News, announce
 

@@ -7,6 +7,7 @@ from typing import Any
 from django import template
 from django.http import QueryDict
 from django.middleware.csrf import get_token
+from django.urls import reverse
 from django.utils.text import slugify
 
 from evaluations.enums import Decision, RunStatus, StopReason, Verdict
@@ -17,6 +18,7 @@ from pilots.exporters.registry import EXPORTERS
 from pilots.exporters.words import DEFINITIONS
 from pilots.selectors.claims import ClaimVerdict
 from pilots.selectors.evidence import CriterionRow
+from pilots.selectors.matters.base import Action
 from pilots.selectors.predictiveness import Finding
 from pilots.selectors.retention import SpellRow
 from pilots.templatetags.pilots_text import interval_text
@@ -291,6 +293,13 @@ def sort_header(context: Any, key: str, label: str, sort: str, numeric: bool = F
     following = f"-{key}" if direction == "ascending" else key
     href = query(context, sort=following, page=None)
     return {"label": label, "numeric": numeric, "unit": unit, "direction": direction, "href": href}
+
+
+@register.filter
+def action_path(action: Action) -> str:
+    """Where the one thing to do about a matter is done."""
+    path = reverse(f"pilots:{action.page}", args=action.of.split("/") if action.of else [])
+    return f"{path}?{action.query}" if action.query else path
 
 
 @register.simple_tag(takes_context=True)

@@ -14,9 +14,12 @@ from pilots.selectors.jump import jump_targets
 from pilots.selectors.listing import figures, listed
 from pilots.selectors.pilots import portfolio
 from pilots.selectors.retention import retention
+from pilots.selectors.waiting import waiting_for
+from pilots.services.attention import note_visit
 from pilots.views.page import access_of, door, filters_of, page, whole_number
 
 PILOTS_A_PAGE = 50
+MATTERS_AT_HOME = 8
 
 
 @door("GET")
@@ -24,10 +27,15 @@ def home(request: HttpRequest) -> HttpResponse:
     now = timezone.now()
     access = access_of(request)
     filters = ReportFilters.parse({"team": request.GET.getlist("team")}, now=now)
-    found = portfolio(filters, access.pilots())
+    found = portfolio(filters, access.pilots(), access=access)
+    last_visit = note_visit(user=access.user, at=now)
+    waiting = waiting_for(access, found.attention, at=now, last_visit=last_visit)
     context = {
         "now": now,
         "portfolio": found,
+        "waiting": waiting,
+        "matters": waiting.lines[:MATTERS_AT_HOME],
+        "matters_more": max(len(waiting.lines) - MATTERS_AT_HOME, 0),
         "figures": figures(found, retention(filters, access.pilots()).answer),
         "stages": [(status, found.counts[status.value]) for status in PilotStatus if status.value in found.counts],
         "vendor_names": dict(filter_choices(access.pilots()).vendors),

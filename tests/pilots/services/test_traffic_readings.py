@@ -12,7 +12,7 @@ from evaluations.models import AuditEvent
 from evaluations.signals import conflict_found
 from pilots.enums import KnownBy, Reason, SpellStatus
 from pilots.models import Pilot, TrafficConflict, TrafficReading
-from pilots.selectors.attention import attention
+from pilots.selectors.attention import attention, scope_of
 from pilots.selectors.filters import ReportFilters
 from pilots.selectors.observation import ObservedSpell
 from pilots.selectors.retention import RetentionReport, retention
@@ -86,7 +86,7 @@ def test_it_is_told_once_and_needs_attention(went_back: Pilot) -> None:
     assert sent["words"] == "triage-to-mai: traffic says 83 % on gpt-4 since 10 Jun 2026"
     assert sent["data"] == {"kind": "went_back", "since": "2026-06-10", "share": 0.83, "model": "gpt-4"}
     assert AuditEvent.objects.filter(action="traffic_conflict.found", team="support").count() == 1
-    matter = attention(Pilot.objects.all(), at=make.NOW)[0]
+    matter = attention(scope_of(Pilot.objects.all(), at=make.NOW))[0]
     assert (matter.tone, matter.pilot) == ("bad", "triage-to-mai")
     assert matter.words == "traffic says 83 % on gpt-4 since 10 Jun 2026"
 
@@ -104,7 +104,7 @@ def test_a_reason_settles_it(went_back: Pilot) -> None:
             Reason.QUALITY,
             KnownBy.DECLARED,
         )
-        assert not [m for m in attention(Pilot.objects.all(), at=make.NOW) if "traffic says" in m.words]
+        assert not [m for m in attention(scope_of(Pilot.objects.all(), at=make.NOW)) if "traffic says" in m.words]
         assert read_due_traffic(now=make.NOW) in (0, 1)
 
 
@@ -118,7 +118,7 @@ def test_a_dispute_with_an_attachment_settles_it_and_one_without_does_not(went_b
     assert spell().status is SpellStatus.STILL_SWITCHED
     read_due_traffic(now=later)
     assert TrafficConflict.objects.count() == 1
-    assert not [m for m in attention(Pilot.objects.all(), at=later) if "traffic says" in m.words]
+    assert not [m for m in attention(scope_of(Pilot.objects.all(), at=later)) if "traffic says" in m.words]
     assert AuditEvent.objects.filter(action="traffic_conflict.disputed").count() == 1
 
 
@@ -129,7 +129,7 @@ def test_traffic_confirms_by_itself() -> None:
     read_due_traffic(now=make.NOW)
     found = spell()
     assert (found.status, found.known_by, found.days) == (SpellStatus.STILL_SWITCHED, KnownBy.MEASURED, 239)
-    assert not [m for m in attention(Pilot.objects.all(), at=make.NOW) if "follow-up at 180" in m.words]
+    assert not [m for m in attention(scope_of(Pilot.objects.all(), at=make.NOW)) if "follow-up at 180" in m.words]
     assert spell(as_of="2026-06-01").days == 91
 
 

@@ -18,6 +18,7 @@ pytestmark = pytest.mark.django_db
 # Name -> how its arguments are found. Together these are all routes of the web UI.
 LISTS = {
     "home",
+    "attention",
     "list",
     "jump",
     *REPORT_PAGES,
@@ -42,6 +43,8 @@ OF_A_RUN = {"run", "progress", "answers"}
 MANAGED_RUN = {"cancel", "judge-again", "resume"}
 # Sign-in and sign-out are open to all; the rest have tests of their own.
 ELSEWHERE = {"sign-in", "sign-out", "choose-team", "open", "answer", "write-export", "revoke-token", "answer-follow-up"}
+# Of a matter that waits: tests/pilots/views/test_attention.py.
+ELSEWHERE |= {"snooze", "wake"}
 # What one person was told, and a team's webhooks: tests/pilots/views/test_notices.py.
 OF_NOTICES = {"read-notices", "follow-notice", "webhook", "renew-secret", "end-webhook", "repeat-delivery"}
 # Of those who manage any pilots: tests/pilots/views/test_traffic.py.
