@@ -1,4 +1,5 @@
-"""What personal data and secrets look like in text. Public surface: ``Detector``, ``detectors``, ``KINDS``.
+"""What personal data and secrets look like in text. Public surface: ``Detector``, ``built_in``, ``of_patterns``,
+``of_names``, ``KINDS``, and for ``suspicion`` some of the marks.
 
 A detector yields spans; its cheap necessary condition runs first, because most prompts contain none of this. Checksums
 and numbering plans decide where the shape alone would hit order numbers and sums.
@@ -28,10 +29,23 @@ from stdnum.se import personnummer
 
 Span = tuple[int, int]
 
-_PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z ]{0,20}PRIVATE KEY-----")
+PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z ]{0,20}PRIVATE KEY-----")
 _PRIVATE_KEY_END = re.compile(r"-----END [A-Z ]{0,20}PRIVATE KEY-----")
-_TOKEN_MARKS = ("sk-", "AKIA", "ASIA", "gh", "xox", "AIza", "glpat-", "eyJ", "earer ", "EARER ", "PRIVATE KEY")
-_TOKEN = re.compile(
+TOKEN_MARKS = (
+    "sk-",
+    "AKIA",
+    "ASIA",
+    "gh",
+    "github_pat_",
+    "xox",
+    "AIza",
+    "glpat-",
+    "eyJ",
+    "earer ",
+    "EARER ",
+    "PRIVATE KEY",
+)
+TOKEN = re.compile(
     r"(?<![A-Za-z0-9])(?:"
     r"sk-[A-Za-z0-9_-]{16,}"  # OpenAI, Anthropic
     r"|(?:AKIA|ASIA)[0-9A-Z]{16}"  # AWS
@@ -43,7 +57,7 @@ _TOKEN = re.compile(
     r"|(?<=[Bb]earer )[A-Za-z0-9._~+/-]{16,}=*|(?<=BEARER )[A-Za-z0-9._~+/-]{16,}=*"
     r")"
 )
-_ASSIGNED_MARKS = ("key", "secret", "token", "passw", "pwd")
+ASSIGNED_MARKS = ("key", "secret", "token", "passw", "pwd")
 _ASSIGNED = (
     r"(?:(?:api|access|auth|private|secret)[_ -]?key|secret|token|password|passwd|pwd)"
     r"[\"']?\s{0,3}[:=]\s{0,3}[\"']?([^\s\"',;<>(){}\[\]]{8,200})"
@@ -89,7 +103,7 @@ _NAMED_IDS: tuple[tuple[str, Callable[[str], bool]], ...] = (
     (r"personnummer", personnummer.is_valid),
     (r"aadhaar", aadhaar.is_valid),
 )
-_NAMED_ID_MARKS = ("ssn", "social sec", "steuer", "nummer", "idnr", "bsn", "cpf", "pesel", "aadhaar")
+NAMED_ID_MARKS = ("ssn", "social sec", "steuer", "nummer", "idnr", "bsn", "cpf", "pesel", "aadhaar")
 _NAMED_ID = re.compile(
     "|".join(rf"\b(?P<kind{place}>{words})\b" for place, (words, _) in enumerate(_NAMED_IDS)), re.IGNORECASE
 )
@@ -108,13 +122,13 @@ class Detector:
 
 
 def _secrets(text: str) -> Iterator[Span]:
-    if any(mark in text for mark in _TOKEN_MARKS):
-        for begin in _PRIVATE_KEY.finditer(text):
+    if any(mark in text for mark in TOKEN_MARKS):
+        for begin in PRIVATE_KEY.finditer(text):
             end = _PRIVATE_KEY_END.search(text, begin.end())
             yield begin.start(), end.end() if end else len(text)
-        yield from (found.span() for found in _TOKEN.finditer(text))
+        yield from (found.span() for found in TOKEN.finditer(text))
     lowered = text.lower()
-    if any(mark in lowered for mark in _ASSIGNED_MARKS):
+    if any(mark in lowered for mark in ASSIGNED_MARKS):
         # Searching the lowered text is much faster, unless lowering moved the letters.
         same_places = len(lowered) == len(text)
         for found in _ASSIGNED_LOWER.finditer(lowered) if same_places else _ASSIGNED_ANY_CASE.finditer(text):
@@ -198,7 +212,7 @@ def _national_ids(text: str) -> Iterator[Span]:
             yield from (found.span() for found in shape.finditer(text) if is_valid(found[0]))
     if _DIGITS_7.search(text):
         lowered = text.lower()
-        if any(mark in lowered for mark in _NAMED_ID_MARKS):
+        if any(mark in lowered for mark in NAMED_ID_MARKS):
             yield from _named_ids(text)
 
 
@@ -245,10 +259,8 @@ def _custom(pattern: str) -> Callable[[str], Iterator[Span]]:
 KINDS = ("secret", "email", "card", "iban", "national_id", "ip", "phone")
 
 
-def detectors(
-    kinds: Iterable[str], region: str | None, names: Iterable[str], patterns: Mapping[str, str]
-) -> tuple[Detector, ...]:
-    """The chosen detectors, the user's patterns first. ``ValueError`` for an unknown kind or a broken pattern."""
+def built_in(kinds: Iterable[str], region: str | None) -> tuple[Detector, ...]:
+    """The chosen ones of ``KINDS``. ``ValueError`` for an unknown kind."""
     built: dict[str, Callable[[str], Iterator[Span]]] = {
         "secret": _secrets,
         "email": _emails,
@@ -261,6 +273,11 @@ def detectors(
     chosen = set(kinds)
     if unknown := chosen - built.keys():
         raise ValueError(f"unknown redaction kind {sorted(unknown)[0]!r} (known: {', '.join(KINDS)})")
+    return tuple(Detector(kind, built[kind]) for kind in KINDS if kind in chosen)
+
+
+def of_patterns(patterns: Mapping[str, str]) -> tuple[Detector, ...]:
+    """The user's own expressions by kind. ``ValueError`` for a broken one."""
     found = []
     for kind, pattern in patterns.items():
         if len(pattern) > 500:
@@ -269,6 +286,10 @@ def detectors(
             found.append(Detector(kind, _custom(pattern)))
         except regex.error as error:
             raise ValueError(f"the pattern for {kind!r} is not a regular expression: {error}") from None
-    found += [Detector(kind, built[kind]) for kind in KINDS if kind in chosen]
+    return tuple(found)
+
+
+def of_names(names: Iterable[str]) -> tuple[Detector, ...]:
+    """The user's dictionary; none where it is empty."""
     names = list(names)
-    return (*found, Detector("name", _names(names))) if names else tuple(found)
+    return (Detector("name", _names(names)),) if names else ()

@@ -15,7 +15,8 @@ from hashlib import blake2b
 from typing import Any
 
 from evaluations.capture.base import CapturedSample
-from evaluations.capture.detectors import KINDS, detectors
+from evaluations.capture.detectors import KINDS, Detector, built_in, of_names, of_patterns
+from evaluations.capture.suspicion import may_hold
 
 # Words of the protocol and references between messages, which a replay needs intact.
 _STRUCTURE = frozenset({"role", "type", "id", "tool_call_id"})
@@ -41,25 +42,21 @@ class Redactor:
         """``region`` (ISO 3166, 'DE') also finds phone numbers without a country code; ``patterns`` maps a name to a
         regular expression; ``secret`` keeps pseudonyms of ids and clusters stable between imports (random if absent).
         """
-        self._detectors = detectors(kinds, region, names, patterns or {})
+        self._patterns = of_patterns(patterns or {})
+        self._built_in = built_in(kinds, region)
+        self._names = of_names(names)
+        self._region = region
         self._secret = os.urandom(32) if secret is None else blake2b(secret).digest()[:32]
 
     def redact_text(self, text: str) -> tuple[str, Counter[str]]:
         counts: Counter[str] = Counter()
-        for detector in self._detectors:
-            parts: list[str] = []
-            end = 0
-            try:
-                # In the order of the text: a detector that looks twice finds what comes first last.
-                for start, stop in sorted(detector.find(text)):
-                    if start >= end:
-                        parts += (text[end:start], _label(detector.kind))
-                        counts[detector.kind] += 1
-                    end = max(end, stop)
-            except TimeoutError:
-                raise RedactionError(f"the pattern for {detector.kind!r} takes too long on this text") from None
-            if parts:
-                text = "".join((*parts, text[end:]))
+        for detector in self._patterns:
+            text = _without(detector, text, counts)
+        if may_hold(text, self._region):
+            for detector in self._built_in:
+                text = _without(detector, text, counts)
+        for detector in self._names:
+            text = _without(detector, text, counts)
         return text, counts
 
     def redact(self, value: Any) -> tuple[Any, Counter[str]]:
@@ -71,6 +68,8 @@ class Redactor:
         """The sample with contents redacted; an id or cluster that holds personal data becomes a stable pseudonym."""
         counts: Counter[str] = Counter()
         response = sample.response
+        if not (self._patterns or self._names or may_hold("\n".join(_texts_of(sample)), self._region)):
+            return sample, counts
         if response is not None:
             response = replace(
                 response, text=self._walk(response.text, counts), message=self._walk(response.message, counts)
@@ -107,6 +106,49 @@ class Redactor:
             return text
         counts.update(found)
         return f"redacted-{blake2b(text.encode(), digest_size=12, key=self._secret).hexdigest()}"
+
+
+def _without(detector: Detector, text: str, counts: Counter[str]) -> str:
+    parts: list[str] = []
+    end = 0
+    try:
+        # In the order of the text: a detector that looks twice finds what comes first last.
+        for start, stop in sorted(detector.find(text)):
+            if start >= end:
+                parts += (text[end:start], _label(detector.kind))
+                counts[detector.kind] += 1
+            end = max(end, stop)
+    except TimeoutError:
+        raise RedactionError(f"the pattern for {detector.kind!r} takes too long on this text") from None
+    return "".join((*parts, text[end:])) if parts else text
+
+
+def _texts_of(sample: CapturedSample) -> list[str]:
+    """Every text that ``redact_sample`` looks at."""
+    texts = [text for text in (sample.external_id, sample.cluster) if text is not None]
+    _gather(sample.request, texts)
+    _gather(sample.reference, texts)
+    _gather(sample.segments, texts)
+    if sample.response is not None:
+        _gather(sample.response.text, texts)
+        _gather(sample.response.message, texts)
+    return texts
+
+
+def _gather(value: Any, texts: list[str]) -> None:
+    """As ``Redactor._walk`` goes."""
+    if isinstance(value, str):
+        if not value.startswith("data:"):
+            texts.append(value)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            if key not in _STRUCTURE:
+                _gather(item, texts)
+    elif isinstance(value, list):
+        for item in value:
+            _gather(item, texts)
+    elif isinstance(value, Mapping):
+        _gather(dict(value), texts)
 
 
 def _label(kind: str) -> str:

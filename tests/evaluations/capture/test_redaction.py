@@ -33,6 +33,7 @@ def found(text, **options):
         ("from 203.0.113.7:443 and 2001:db8::ff00:42:8329", "from [IP]:443 and [IP]"),
         ("key sk-ant-api03-abcdefghijklmnop1234", "key [SECRET]"),
         ("AKIAIOSFODNN7EXAMPLE and ghp_16C7e42F292c6912E7710c838347Ae178B4a", "[SECRET] and [SECRET]"),
+        ("github_pat_11ABCDEFG0abcdefghijklmn", "[SECRET]"),
         ("Authorization: Bearer abcDEF123._~+/-xyz789==", "Authorization: Bearer [SECRET]"),
         (f"a {PEM} b", "a [SECRET] b"),
         ("a -----BEGIN PRIVATE KEY-----\nMIIB", "a [SECRET]"),
