@@ -1,7 +1,7 @@
 """From tokens to money. No Django.
 
-Public surface: ``PriceRow``, ``price_in_force``, ``price_of``, ``cost_of``, ``cost_of_call``, ``reservation``,
-``total_input``, ``input_at_full_price``.
+Public surface: ``PriceRow``, ``price_in_force``, ``price_of``, ``price_of_day``, ``cost_of``, ``cost_of_call``,
+``reservation``, ``total_input``, ``input_at_full_price``.
 
 A price row gives money per million tokens from a day on. A number that is missing is undisclosed: the cost of a call
 that needs it is unknown, never zero. So is that of a call which the vendor served in a tier of its own (flex, priority,
@@ -145,6 +145,15 @@ def price_in_force(
 def price_of(rows: Iterable[PriceRow], usage: Usage, *, at: datetime) -> PriceRow | None:
     """The row that a call sent ``at`` falls under, by the tokens that it used and the tier in which it was served."""
     return price_in_force(rows, at=at, input_tokens=total_input(usage) or 0, service_tier=usage.service_tier)
+
+
+def price_of_day(rows: Iterable[PriceRow], *, on: date, input_tokens: int = 0) -> PriceRow | None:
+    """The row that holds all day ``on`` for calls with ``input_tokens``; ``None`` if nothing was in force yet, or if
+    the price changes with the hour."""
+    begun = _begun([row for row in rows if not row.service_tier], on=on, input_tokens=input_tokens)
+    if any(row.hours for row in begun):
+        return None
+    return max(begun, key=lambda row: row.above_input_tokens or 0, default=None)
 
 
 def _begun(rows: Iterable[PriceRow], *, on: date, input_tokens: int) -> list[PriceRow]:

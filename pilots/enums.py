@@ -272,3 +272,28 @@ class ConflictKind(Choice):
     WENT_BACK = "went_back", "left the candidate without a word"
     STILL_ON_IT = "still_on_it", "on the candidate after it was said to have left"
     UNRECORDED = "unrecorded", "on the candidate without a cutover on record"
+
+
+class SavingsBasis(Choice):
+    """Where it is known from what a request used to take of the incumbent."""
+
+    TRAFFIC = "traffic", "observed traffic before the cutover"
+    REPLAY = "replay", "the replay"
+
+
+class SavingsStop(Choice):
+    """Why a period saves nothing from a day on."""
+
+    ENDED = "ended", "the period ended"
+    SHUTDOWN = "shutdown", "the incumbent is no longer served"
+
+
+class NotComputed(Choice):
+    """Why a day on the candidate has no savings figure."""
+
+    NO_TRAFFIC = "no_traffic", "no traffic was observed"
+    TOKENS = "tokens", "the candidate's tokens are unknown and there is no invoice"
+    CANDIDATE_PRICE = "candidate_price", "the candidate's price is unknown and there is no invoice"
+    OTHER_CURRENCY = "other_currency", "the invoice is in another currency and the price is unknown"
+    INCUMBENT_PRICE = "incumbent_price", "the incumbent's price is unknown"
+    INCUMBENT_USAGE = "incumbent_usage", "what a request took of the incumbent is unknown"

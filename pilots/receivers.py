@@ -14,16 +14,19 @@ from pilots.enums import NoticeKind
 from pilots.models import Pilot, PilotEvent
 from pilots.services.notices import tell_of_finding, tell_of_price, tell_of_run
 from pilots.services.projection import reproject
+from pilots.services.savings_readings import savings_of_model_due, savings_of_plan_due, savings_of_vendor_due
 
 
 @receiver(replay_run_concluded)
 def _run_concluded(run: ReplayRun, at: datetime, **kwargs: object) -> None:
     tell_of_run(run, at=at)
+    savings_of_plan_due(run.plan_version.plan_id)
 
 
 @receiver(price_saved)
 def _price_saved(price: Price, created: bool, at: datetime, **kwargs: object) -> None:
     tell_of_price(price, created=created, at=at)
+    savings_of_model_due(price.model)
 
 
 @receiver(model_changed)
@@ -33,6 +36,7 @@ def _model_changed(model: ModelVersion, **kwargs: object) -> None:
         Q(incumbent=model) | Q(candidate=model) | Q(pk__in=PilotEvent.objects.filter(to_model=model).values("pilot"))
     )
     reproject(Pilot.objects.filter(concerned))
+    savings_of_vendor_due(model.vendor_id)
 
 
 @receiver(conflict_found)

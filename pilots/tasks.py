@@ -45,10 +45,13 @@ def tick_exports() -> None:
 
 @task
 def tick_traffic() -> None:
-    """Read observed traffic against what is on record, where either has changed."""
+    """Read observed traffic against what is on record, and what it has saved, where either has changed."""
+    from pilots.services.savings_readings import read_due_savings
     from pilots.services.traffic_readings import read_due_traffic
 
-    read_due_traffic(now=timezone.now(), stopping=stopping)
+    now = timezone.now()
+    read_due_traffic(now=now, stopping=stopping)
+    read_due_savings(now=now, stopping=stopping)
 
 
 @task

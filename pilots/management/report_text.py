@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 from evaluations.enums import Decision
 from evaluations.selectors.drift import State
+from pilots.enums import NotComputed
 from pilots.selectors.claims import ClaimVerdict
 from pilots.selectors.predictiveness import Finding
 
@@ -187,6 +189,38 @@ def _costs(document: Document) -> Iterator[str]:
     if document["unread"]:
         yield ""
         yield f"{document['unread']} pilots have a plan and no reading yet"
+    yield from _savings(document["savings"])
+
+
+def _savings(savings: Document) -> Iterator[str]:
+    for row in savings["sums"]:
+        yield ""
+        yield (
+            f"Saved since the cutover: {_cents(row['net'])} {row['currency']} over {row['pilots']} pilots"
+            f" ({_cents(row['would_have_cost'])} on the incumbents less {_cents(row['cost'])} paid"
+            f" less {_cents(row['evaluated'])} for evaluating), {row['computed_days']} of {row['days']} days computed"
+        )
+        if row["unknown_calls"]:
+            yield f"  {row['unknown_calls']} calls of unknown cost are not in it"
+        if row["both_days"]:
+            invoiced, computed = _cents(row["both_invoiced"]), _cents(row["both_computed"])
+            yield f"  {row['both_days']} days known in both ways: {invoiced} invoiced, {computed} computed"
+    for pilot in savings["pilots"]:
+        found = pilot["savings"]
+        yield ""
+        saved = "not computed" if pilot["net"] is None else f"{_cents(pilot['net'])} {found['currency']}"
+        total = found["total"]
+        yield f"{pilot['pilot']}: saved {saved}, {total['computed_days']} of {total['days']} days computed"
+        for gap in found["not_computed"]:
+            days = gap["first_on"] if gap["days"] == 1 else f"{gap['first_on']} to {gap['last_on']}"
+            yield f"  not computed: {days}, {NotComputed(gap['reason']).label}"
+    if savings["waiting"]:
+        yield ""
+        yield f"{savings['waiting']} pilots have not been read yet and are in no sum"
+
+
+def _cents(amount: str) -> str:
+    return f"{Decimal(amount):,.2f}"
 
 
 def _cost_lines(lines: Sequence[Document], currency: str) -> Iterator[str]:

@@ -9,7 +9,14 @@ from pilots.models.notices import Delivery, Notice, NoticeSettings, Notification
 from pilots.models.pilots import Pilot
 from pilots.models.schedules import Schedule, ScheduleSlot
 from pilots.models.tokens import ApiToken, IdempotentRequest
-from pilots.models.traffic import TrafficConflict, TrafficDay, TrafficReading, TrafficRule, TrafficSource
+from pilots.models.traffic import (
+    SavingsReading,
+    TrafficConflict,
+    TrafficDay,
+    TrafficReading,
+    TrafficRule,
+    TrafficSource,
+)
 from pilots.models.uploads import Upload
 
 __all__ = [
@@ -26,6 +33,7 @@ __all__ = [
     "Notification",
     "Pilot",
     "PilotEvent",
+    "SavingsReading",
     "Schedule",
     "ScheduleSlot",
     "Snooze",

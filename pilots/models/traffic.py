@@ -127,6 +127,33 @@ class TrafficReading(models.Model):
         return f"traffic of {self.pilot}"
 
 
+class SavingsReading(models.Model):
+    """What a pilot's periods on the candidate had saved when they were last read: a projection of its traffic, its
+    events, the prices and its replays (``pilots.selectors.saved_days``).
+
+    In force as a ``TrafficReading`` is, and while the incumbent's shutdown is the one it was read with.
+    """
+
+    pilot = models.OneToOneField(Pilot, on_delete=models.CASCADE, primary_key=True, related_name="savings_reading")
+    pilot_version = models.PositiveIntegerField()
+    due = models.BooleanField(default=False)  # traffic, a price or the end of a replay came in since
+    read_at = models.DateTimeField()
+    read_to = models.DateField()  # the last day that was looked at
+    retires_on = models.DateField(null=True)  # of the incumbent; None: no date known
+    document = models.JSONField()  # a ``PilotSavings``; of it what sums over a portfolio need:
+    currency = models.CharField(max_length=3, blank=True)
+    days = models.PositiveIntegerField()
+    computed_days = models.PositiveIntegerField()
+    saved_millionths = models.BigIntegerField(null=True)  # None: no day was computed
+    evaluated_millionths = models.BigIntegerField()  # cost of evaluating, in the same currency
+
+    class Meta:
+        indexes = [models.Index(fields=["due"], condition=Q(due=True), name="savings_reading_due")]
+
+    def __str__(self) -> str:
+        return f"savings of {self.pilot}"
+
+
 class TrafficConflict(models.Model):
     """A contradiction that was found and told. It ends with what its owner records, or disputed with an attachment."""
 

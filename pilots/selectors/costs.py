@@ -2,7 +2,8 @@
 ``CostsReport``, ``PilotCosts``, ``PairCosts``, ``SupposedPrice``.
 
 Costs are those of replayed requests, as read at the end of the newest run. Prices that are supposed are held against
-the tokens of the same answers; nothing of it is stored.
+the tokens of the same answers; nothing of it is stored. What was saved since a cutover comes from observed traffic
+(``selectors.savings``).
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from pilots.models import Pilot
 from pilots.selectors.documents import report_document
 from pilots.selectors.evidence_report import newest_runs
 from pilots.selectors.filters import ReportFilters
+from pilots.selectors.savings import Savings, savings
 
 _MET = frozenset({Verdict.BETTER, Verdict.NON_INFERIOR})
 # A price that is supposed is in force, whatever day it is to begin on.
@@ -88,6 +90,7 @@ class CostsReport:
     pairs: tuple[PairCosts, ...]
     pilots: tuple[PilotCosts, ...]
     unread: int  # pilots with a plan of which nothing has been read yet
+    savings: Savings  # realised, of the pilots that have ever been on their candidate
 
     def to_document(self) -> dict[str, Any]:
         return report_document(self)
@@ -121,6 +124,7 @@ def costs(
         pairs=_pairs(rows),
         pilots=tuple(rows),
         unread=unread,
+        savings=savings(filters, pilots),
     )
 
 

@@ -19,7 +19,7 @@ from pilots.conf import setting
 from pilots.enums import ConflictKind
 from pilots.facts import Timeline
 from pilots.measured import Found, Measured
-from pilots.models import Pilot, PilotEvent, TrafficConflict, TrafficReading
+from pilots.models import Pilot, PilotEvent, SavingsReading, TrafficConflict, TrafficReading
 from pilots.selectors.measured import Subject, measured_anew, standing
 from pilots.selectors.pilot_traffic import conflict_words
 from pilots.selectors.timelines import histories, known_models, switch_of
@@ -39,7 +39,9 @@ def mark_due(workloads: Iterable[int]) -> None:
     """Traffic came in: what was read of these workloads' pilots no longer counts."""
     keys = sorted(workloads)
     for start in range(0, len(keys), 5000):
-        TrafficReading.objects.filter(pilot__workload__in=keys[start : start + 5000], due=False).update(due=True)
+        part = keys[start : start + 5000]
+        TrafficReading.objects.filter(pilot__workload__in=part, due=False).update(due=True)
+        SavingsReading.objects.filter(pilot__workload__in=part, due=False).update(due=True)
 
 
 def read_due_traffic(*, now: datetime, stopping: Callable[[], bool] = lambda: False) -> int:
