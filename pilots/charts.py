@@ -1,13 +1,13 @@
 """Geometry of the drawings, in user units of their viewBox; templates only write it down.
 
-Public surface: ``interval_bar``, ``survival_chart``, ``traffic_chart``, ``sparkline``, ``bar_length``. Coordinates are
-rounded to a tenth.
+Public surface: ``interval_bar``, ``survival_chart``, ``traffic_chart``, ``months_chart``, ``sparkline``,
+``bar_length``. Coordinates are rounded to a tenth.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Protocol
@@ -225,6 +225,60 @@ def traffic_chart(
         shares=tuple(Tick(y(share / 100), f"{share} %") for share in (0, 50, 80, 100)),
         days=tuple(Tick(x(day), f"{day:%-d %b}") for day in labelled),
         marks=tuple(Tick(x(day), name) for day, name in marks if first <= day <= last),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class MonthsChart:
+    """A bar a month up or down from zero. No bar: no figure."""
+
+    width: float
+    height: float
+    left: float
+    right: float
+    zero: float
+    bottom: float
+    bars: str  # path data
+    amounts: tuple[Tick, ...]  # the axis: highest, zero, lowest
+    months: tuple[Tick, ...]
+
+
+def months_chart(
+    rows: Sequence[tuple[date, float | None]],
+    *,
+    label: Callable[[float], str],
+    width: float = 760.0,
+    height: float = 140.0,
+) -> MonthsChart:
+    """``rows``: month and amount, every month from first to last; ``label`` writes an amount."""
+    left, right, top, bottom = 76.0, width - 12.0, 10.0, height - 26.0
+    amounts = [amount for _, amount in rows if amount is not None]
+    high, low = max([0.0, *amounts]), min([0.0, *amounts])
+    span = (high - low) or 1.0
+    step = (right - left) / max(len(rows), 1)
+    wide = min(step - 2, 48.0)
+
+    def x(place: int) -> float:
+        return round(left + step * place + (step - wide) / 2, 1)
+
+    def y(amount: float) -> float:
+        return round(bottom - (bottom - top) * (amount - low) / span, 1)
+
+    every = -(-max(len(rows), 1) // 8)
+    return MonthsChart(
+        width=width,
+        height=height,
+        left=left,
+        right=right,
+        zero=y(0),
+        bottom=bottom,
+        bars="".join(
+            f"M{x(place)} {y(0)}V{y(amount)}h{round(wide, 1)}V{y(0)}Z"
+            for place, (_, amount) in enumerate(rows)
+            if amount is not None
+        ),
+        amounts=tuple(Tick(y(amount), label(amount)) for amount in sorted({high, 0.0, low})),
+        months=tuple(Tick(x(place), f"{month:%b %Y}") for place, (month, _) in enumerate(rows) if place % every == 0),
     )
 
 

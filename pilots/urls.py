@@ -92,6 +92,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("reviews/<int:pk>/close/", reviews.close, name="close-reviews"),
     path("reports/retention/", reports.retention, name="retention"),
     path("reports/costs/", reports.costs, name="costs"),
+    path("reports/savings/", reports.savings, name="savings"),
     path("reports/drift/", reports.drift, name="drift"),
     path("reports/claims/", reports.claims, name="claims"),
     path("reports/rollback-reasons/", reports.rollback_reasons, name="rollback-reasons"),

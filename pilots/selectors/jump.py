@@ -39,6 +39,7 @@ _PAGES = (
     ("rollback-reasons", "Rollback reasons", "why others went back"),
     ("predictiveness", "Predictiveness", "what verdicts foretold"),
     ("costs", "Costs", "a request, a success, break-even prices"),
+    ("savings", "Savings", "what switches have saved since the cutover"),
     ("drift", "Drift", "models that moved, night by night"),
     ("claims", "Claims", "what vendors say, against our replays"),
     ("catalogue", "Catalogue", "models, endpoints, prices"),

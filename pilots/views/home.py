@@ -14,6 +14,7 @@ from pilots.selectors.jump import jump_targets
 from pilots.selectors.listing import figures, listed
 from pilots.selectors.pilots import portfolio
 from pilots.selectors.retention import retention
+from pilots.selectors.savings import saved_so_far
 from pilots.selectors.waiting import waiting_for
 from pilots.services.attention import note_visit
 from pilots.views.page import access_of, door, filters_of, page, whole_number
@@ -37,6 +38,7 @@ def home(request: HttpRequest) -> HttpResponse:
         "matters": waiting.lines[:MATTERS_AT_HOME],
         "matters_more": max(len(waiting.lines) - MATTERS_AT_HOME, 0),
         "figures": figures(found, retention(filters, access.pilots()).answer),
+        "saved": saved_so_far(filters.apply(access.pilots())),
         "stages": [(status, found.counts[status.value]) for status in PilotStatus if status.value in found.counts],
         "vendor_names": dict(filter_choices(access.pilots()).vendors),
         "may_bring": access.may_bring_history(),

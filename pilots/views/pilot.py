@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
@@ -9,22 +10,26 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
 
-from pilots.charts import traffic_chart
+from pilots.charts import months_chart, traffic_chart
 from pilots.enums import PilotStatus
+from pilots.formats import money
 from pilots.forms.record import possible
 from pilots.models import Pilot
 from pilots.selectors.events import events_of
 from pilots.selectors.evidence import newest_reading
+from pilots.selectors.filters import ReportFilters
 from pilots.selectors.pilot_traffic import pilot_traffic
 from pilots.selectors.profile import PilotProfile, pilot_profile
 from pilots.selectors.reviews import pilot_reviews
 from pilots.selectors.runs import runs_of
+from pilots.selectors.savings import savings
 from pilots.selectors.schedules import schedule_of
 from pilots.selectors.spells import spells_of
 from pilots.selectors.traffic import WINDOW_DAYS
 from pilots.views.page import access_of, door, page
 
 LATELY = 5
+GAPS_SHOWN = 30  # runs of days; all of them are in the API and the workbook
 
 
 def pilot_or_404(request: HttpRequest, slug: str) -> Pilot:
@@ -70,7 +75,7 @@ def _next_step(facts: PilotProfile) -> str:
 def overview(request: HttpRequest, slug: str) -> HttpResponse:
     pilot = pilot_or_404(request, slug)
     context = {"entries": events_of(pilot, newest=LATELY), "reading": newest_reading(pilot)}
-    return tab(request, pilot, "overview", context | _traffic(pilot))
+    return tab(request, pilot, "overview", context | _traffic(pilot) | _savings(pilot))
 
 
 def _traffic(pilot: Pilot) -> dict[str, Any]:
@@ -79,6 +84,17 @@ def _traffic(pilot: Pilot) -> dict[str, Any]:
         return {}
     chart = traffic_chart(found.days, first=found.shown_from, last=found.shown_to, marks=found.marks)
     return {"traffic": found, "chart": chart, "window": WINDOW_DAYS}
+
+
+def _savings(pilot: Pilot) -> dict[str, Any]:
+    """What it has saved, where it has ever been on its candidate."""
+    found = savings(ReportFilters.parse({}, now=timezone.now()), Pilot.objects.filter(pk=pilot.pk)).pilots
+    if not found:
+        return {}
+    [row] = found
+    months = [(one.month, None if one.spent.saved is None else float(one.spent.saved)) for one in row.savings.months]
+    chart = months_chart(months, label=lambda amount: money(Decimal(amount), row.savings.currency) or "")
+    return {"saved": row, "saved_chart": chart, "gaps_shown": GAPS_SHOWN}
 
 
 @door("GET")

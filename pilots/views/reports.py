@@ -6,9 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from django.core.paginator import Paginator
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
+from pilots.models import Pilot
 from pilots.selectors.choices import filter_choices
 from pilots.selectors.claims import TESTS
 from pilots.selectors.claims import claims as claims_report
@@ -16,13 +18,15 @@ from pilots.selectors.costs import costs as costs_report
 from pilots.selectors.drift import drift as drift_report
 from pilots.selectors.filters import GROUPINGS, ReportFilters
 from pilots.selectors.predictiveness import predictiveness as predictiveness_report
-from pilots.selectors.reports import Report
 from pilots.selectors.retention import retention as retention_report
 from pilots.selectors.rollback_reasons import rollback_reasons_report
+from pilots.selectors.savings import Savings
+from pilots.selectors.savings import savings as savings_report
 from pilots.views.page import access_of, door, filters_of, page, whole_number
 
 SPELLS_A_PAGE = 50
 PILOTS_A_PAGE = 25
+GAPS_SHOWN = 6  # runs of days without a figure, of each pilot
 Context = Callable[[Any, ReportFilters], dict[str, Any]]  # of the report, for its page
 
 
@@ -51,7 +55,7 @@ def retention(request: HttpRequest) -> HttpResponse:
 def _shown(
     request: HttpRequest,
     name: str,
-    read: Report,
+    read: Callable[[ReportFilters, QuerySet[Pilot]], Any],
     *,
     groupings: tuple[str, ...] = (),
     more: Context = lambda report, filters: {},
@@ -102,6 +106,16 @@ def _listed(request: HttpRequest) -> Context:
 @door("GET")
 def costs(request: HttpRequest) -> HttpResponse:
     return _shown(request, "costs", costs_report, more=_listed(request))
+
+
+@door("GET")
+def savings(request: HttpRequest) -> HttpResponse:
+    def listed(report: Savings, filters: ReportFilters) -> dict[str, Any]:
+        rows = sorted(report.pilots, key=lambda row: (row.net is None, -(row.net or 0), row.pilot))
+        number = whole_number(request.GET.get("page")) or 1
+        return {"listed": Paginator(rows, PILOTS_A_PAGE).get_page(number), "gaps_shown": GAPS_SHOWN}
+
+    return _shown(request, "savings", savings_report, more=listed)
 
 
 @door("GET")

@@ -51,6 +51,7 @@ def pages(run: int) -> dict[str, str]:
         "rollback-reasons": "reports/rollback-reasons/",
         "predictiveness": "reports/predictiveness/",
         "costs": "reports/costs/",
+        "savings": "reports/savings/",
         "drift": "reports/drift/",
         "claims": "reports/claims/",
         "models": "catalogue/",

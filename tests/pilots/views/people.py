@@ -20,7 +20,7 @@ from tests.pilots.exporters.replayed import work
 from tests.replays import ready_plan, vendors
 
 # Of the Reports area, by URL name.
-REPORT_PAGES = ("retention", "rollback-reasons", "predictiveness", "costs", "drift", "claims")
+REPORT_PAGES = ("retention", "rollback-reasons", "predictiveness", "costs", "savings", "drift", "claims")
 
 
 def session(person: User) -> Client:
