@@ -38,6 +38,8 @@ register_actions(
         "replay_run.ended": "saw the end of",
         "replay_run.rescoring": "asked for the answers to be judged again of",
         "replay_run.rescored": "judged again, after the fact, the answers of",
+        "drift.alarmed": "found that a model moved under",
+        "drift.acknowledged": "acknowledged the drift of",
         "review_batch.created": "asked for reviews in",
         "review_batch.handed_over": "gave other people the open reviews of",
         "review_batch.closed": "closed",

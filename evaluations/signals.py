@@ -23,5 +23,5 @@ model_changed = Signal()
 # it the same finding: told once) and ``data`` (JSON for programs): traffic contradicts what is on record.
 conflict_found = Signal()
 
-# Sent with the same: what a scheduled replay, or the traffic, has measured drifts.
+# Sent with ``alarm`` and ``at``: a model has moved while it was compared; once for each alarm.
 drift_alarmed = Signal()

@@ -98,6 +98,7 @@ def settle_rescoring(rescoring_id: int) -> None:
 def sweep() -> None:
     """The safety net under every lost message: hints again for whatever is due and in nobody's hands."""
     from evaluations.selectors.queue import work_for
+    from evaluations.services.drift import read_for_drift
     from evaluations.services.heartbeats import beat
     from evaluations.services.rescoring import open_rescorings
     from evaluations.services.work import open_runs
@@ -111,6 +112,7 @@ def sweep() -> None:
     for rescoring in open_rescorings():
         hint_to_rescore(rescoring.pk)
     beat(Beat.SWEEP, at=now)
+    read_for_drift(at=now)
 
 
 @task

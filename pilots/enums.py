@@ -203,6 +203,7 @@ class MatterKind(Choice):
     """What may wait for somebody."""
 
     CONFLICT = "conflict", "traffic against the record"
+    DRIFT = "drift", "models and shares that drift"
     STOPPED_RUN = "stopped_run", "stopped replays"
     STUCK_RUN = "stuck_run", "replays that stand still"
     APPROVAL = "approval", "decisions to approve"

@@ -113,6 +113,7 @@ class Timeline:
     awaiting_approval: bool  # decided against the verdict, and nobody else has agreed yet
     spells: tuple[Spell, ...]
     problems: tuple[Problem, ...]
+    share_on: date | None = None  # when that share was recorded; None: never said
 
 
 def corrected(events: Iterable[Event]) -> list[Event]:

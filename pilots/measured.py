@@ -1,5 +1,5 @@
-"""What a pilot's daily traffic says, as plain values. Public surface: ``Day``, ``Measured``, ``Found``, ``measure``,
-``of_switch``.
+"""What a pilot's daily traffic says, as plain values. Public surface: ``Day``, ``Measured``, ``Found``, ``ShareDrift``,
+``measure``, ``of_switch``.
 
 No Django, no database. Days are UTC dates, in order; a day without data is missing: it neither counts nor breaks a run,
 unless more than ``GAP_DAYS`` lie between two days with data.
@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from decimal import Decimal
 from typing import NamedTuple
 
 from pilots.enums import ConflictKind, MeasuredState, PilotStatus
@@ -21,6 +22,8 @@ GAP_DAYS = 7
 SWITCHED_DAYS = 14  # with at least 80 % on the candidate
 BACK_DAYS = 7  # with less than 50 %
 REPLACED_DAYS = 30  # with less than 5 % on the incumbent
+DRIFT_DAYS = 7  # with a share that lies off the recorded one, always on the same side
+DRIFT_POINTS = Decimal("0.10")  # by more than this
 
 
 class Day(NamedTuple):
@@ -58,6 +61,16 @@ class Found(NamedTuple):
     vendor: str  # that model's, as slug
 
 
+class ShareDrift(NamedTuple):
+    """A measured share that stays off the recorded one, up to the newest day with data."""
+
+    since_on: date
+    last_on: date
+    share: float  # on the candidate, over those days
+    recorded: Decimal
+    recorded_on: date
+
+
 @dataclass(frozen=True, slots=True)
 class Measured:
     """Everything that is read from the traffic of one pilot."""
@@ -69,6 +82,7 @@ class Measured:
     state_since: date | None
     confirmed: tuple[tuple[int, date, date], ...]  # number of a period, first and last day seen on the candidate in it
     found: tuple[Found, ...]  # in order of time
+    share_drift: ShareDrift | None = None  # None: none, or not asked of the days themselves
 
 
 def of_switch(day: date, models: Mapping[str, int], switch: Switch, known: Mapping[str, Model]) -> Day | None:
@@ -102,7 +116,28 @@ def measure(days: Sequence[Day], timeline: Timeline, switch: Switch, known: Mapp
         state_since=since,
         confirmed=tuple(confirmed),
         found=tuple(sorted(_found(days, timeline, switch.candidate, known), key=lambda found: found.since_on)),
+        share_drift=_share_drift(days, timeline),
     )
+
+
+def _share_drift(days: Sequence[Day], timeline: Timeline) -> ShareDrift | None:
+    """Of a pilot that is switched, or runs alongside with an agreed share: its traffic after that share was recorded.
+
+    The rule is that of the other states: so many days with data in a row, the last of them the newest.
+    """
+    recorded, recorded_on = timeline.traffic_share, timeline.share_on
+    if timeline.status not in (PilotStatus.SWITCHED, PilotStatus.ALONGSIDE) or recorded is None or recorded_on is None:
+        return None
+    since = [day for day in days if day.day > recorded_on]
+    for holds in (
+        lambda day: day.candidate < (recorded - DRIFT_POINTS) * day.total,
+        lambda day: day.candidate > (recorded + DRIFT_POINTS) * day.total,
+    ):
+        runs = _runs(since, holds, DRIFT_DAYS)
+        if runs and runs[-1][-1] is since[-1]:
+            share = sum(day.candidate for day in runs[-1]) / sum(day.total for day in runs[-1])
+            return ShareDrift(runs[-1][0].day, runs[-1][-1].day, share, recorded, recorded_on)
+    return None
 
 
 def _within(days: Iterable[Day], spell: Spell) -> list[Day]:

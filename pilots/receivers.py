@@ -8,11 +8,11 @@ from typing import Any
 from django.db.models import Q
 from django.dispatch import receiver
 
-from evaluations.models import ModelVersion, Price, ReplayRun
+from evaluations.models import DriftAlarm, ModelVersion, Price, ReplayRun
 from evaluations.signals import conflict_found, drift_alarmed, model_changed, price_saved, replay_run_concluded
 from pilots.enums import NoticeKind
 from pilots.models import Pilot, PilotEvent
-from pilots.services.notices import tell_of_finding, tell_of_price, tell_of_run
+from pilots.services.notices import tell_of_drift, tell_of_finding, tell_of_price, tell_of_run
 from pilots.services.projection import reproject
 from pilots.services.savings_readings import savings_of_model_due, savings_of_plan_due, savings_of_vendor_due
 
@@ -45,5 +45,5 @@ def _conflict_found(pilot: Pilot, at: datetime, key: str, words: str, data: dict
 
 
 @receiver(drift_alarmed)
-def _drift_alarmed(pilot: Pilot, at: datetime, key: str, words: str, data: dict[str, Any], **kwargs: object) -> None:
-    tell_of_finding(NoticeKind.DRIFT_ALARMED, pilot=pilot, at=at, key=key, words=words, data=data)
+def _drift_alarmed(alarm: DriftAlarm, at: datetime, **kwargs: object) -> None:
+    tell_of_drift(alarm, at=at)

@@ -50,6 +50,7 @@ class _Walk:
         self.opened_at: datetime | None = None
         self.closed_at: datetime | None = None
         self.share: Decimal | None = None
+        self.share_on: date | None = None
         self.ramped = False
         self.decision = ""
         self.against_verdict = self.awaiting_approval = False
@@ -156,6 +157,7 @@ class _Walk:
             self.status, self.status_at = after, event.occurred_at
 
     def _set_share(self, event: Event, after: PilotStatus) -> None:
+        before = self.share
         if event.traffic_share is not None:
             self.share = event.traffic_share
         elif event.kind is EventKind.CUTOVER:
@@ -164,6 +166,8 @@ class _Walk:
             self.share = Decimal(0)
         elif after in (PilotStatus.ENDED, PilotStatus.DECLINED, PilotStatus.ABANDONED):
             self.share = None if self.share is None else Decimal(0)
+        if event.traffic_share is not None or self.share != before:
+            self.share_on = event.day
 
     def _start(self, event: Event) -> None:
         day = event.day
@@ -232,6 +236,7 @@ class _Walk:
             status=self.status,
             status_at=self.status_at,
             traffic_share=self.share,
+            share_on=self.share_on,
             opened_at=self.opened_at,
             closed_at=self.closed_at,
             ramped=self.ramped,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import URLPattern, URLResolver, include, path, re_path, register_converter
 
 from pilots.views import (
+    alarms,
     answering,
     attention,
     exports,
@@ -68,6 +69,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("pilots/<pilot_slug:slug>/schedule/", schedules.schedule, name="schedule"),
     path("pilots/<pilot_slug:slug>/plan/freeze/", planning.freeze, name="freeze"),
     path("pilots/<pilot_slug:slug>/record/<slug:kind>/", record.record, name="record"),
+    path("pilots/<pilot_slug:slug>/alarms/<slug:kind>/<int:pk>/", alarms.alarm, name="alarm"),
     path("history/", history.bring_history, name="bring-history"),
     path("history/<int:pk>/", history.history, name="history"),
     path("workloads/", workloads.workloads, name="workloads"),

@@ -2,6 +2,7 @@
 
 from evaluations.models.audit import AuditEvent, AuditHead
 from evaluations.models.catalogue import Endpoint, ModelVersion, Price, Vendor
+from evaluations.models.drift import DriftAlarm
 from evaluations.models.ops import CallTally, Heartbeat
 from evaluations.models.pacing import EndpointPace, VendorGate
 from evaluations.models.plans import Plan, PlanVersion
@@ -29,6 +30,7 @@ __all__ = [
     "Completion",
     "CompletionContent",
     "DataAgreement",
+    "DriftAlarm",
     "Endpoint",
     "EndpointPace",
     "Heartbeat",

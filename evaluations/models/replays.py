@@ -36,6 +36,7 @@ class ReplayRun(models.Model):
     status = EnumField(RunStatus, default=RunStatus.PENDING)
     status_reason = models.CharField(max_length=60, blank=True)
     trigger = EnumField(RunTrigger, default=RunTrigger.MANUAL)
+    period = models.PositiveSmallIntegerField(default=1)  # of its plan version: a drift alarm ends one, the next begins
     repeats = models.PositiveSmallIntegerField(default=1)
     total = models.PositiveIntegerField()  # samples x arms x repeats
     done = models.PositiveIntegerField(default=0)
@@ -59,11 +60,15 @@ class ReplayRun(models.Model):
     decision = EnumField(Decision, blank=True)  # what the plan version's gates said at its end; '': not ended
     decision_reason = models.CharField(max_length=300, blank=True)
     costs = models.JSONField(null=True)  # of the plan version at its end, as a document; None: not ended
+    drift_read = models.BooleanField(default=False)  # whether its end was read for drift
     version = models.PositiveIntegerField(default=1)
 
     class Meta:
         ordering = ["-id"]
-        indexes = [models.Index(fields=["status"], name="run_status")]
+        indexes = [
+            models.Index(fields=["status"], name="run_status"),
+            models.Index(fields=["id"], condition=Q(drift_read=False), name="run_not_read_for_drift"),
+        ]
         constraints = [
             one_of("status", RunStatus, "run_status_known"),
             models.CheckConstraint(condition=Q(budget_amount__gt=0), name="run_budget_positive"),

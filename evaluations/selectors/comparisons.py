@@ -1,6 +1,7 @@
 """From evidence to words: one comparison per criterion, and what all gates together say.
 
-Public surface: ``Comparison``, ``PlanReading``, ``read_plan``, ``percentiles_read``, ``stored_comparisons``.
+Public surface: ``Comparison``, ``PlanReading``, ``read_plan``, ``percentiles_read``, ``frozen_by_drift``,
+``stored_comparisons``.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from evaluations.statistics.noninferiority import overall_decision
 
 DEFAULT_T_STAR = 750.0
 NOT_YET_DUE = "not_yet_due"
+DRIFTED = "drifted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,14 +183,15 @@ def _hold_back_percentiles(
     ]
 
 
-def percentiles_read(version: PlanVersion) -> dict[str, dict[str, Any]]:
-    """The first true reading of each percentile criterion under a plan of several looks, by metric."""
+def percentiles_read(version: PlanVersion, *, period: int) -> dict[str, dict[str, Any]]:
+    """The first true reading of each percentile criterion under a plan of several looks in a period, by metric."""
     if version.document["looks"] == Looks.ONE_LOOK:
         return {}
     rows = ComparisonRow.objects.filter(plan_version=version, metric__in=QUANTILES, run__status__in=ENDED)
+    rows = rows.filter(run__period=period)
     found: dict[str, dict[str, Any]] = {}
     for row in rows.exclude(verdict=Verdict.NOT_COMPUTABLE).order_by("run__finished_at", "run"):
-        if row.document["reason"] not in (NOT_YET_DUE, "too_few"):
+        if row.document["reason"] not in (NOT_YET_DUE, "too_few", DRIFTED):
             found.setdefault(row.metric, row.document)
     return found
 
@@ -196,6 +199,28 @@ def percentiles_read(version: PlanVersion) -> dict[str, dict[str, Any]]:
 def _as_read(document: Mapping[str, Any]) -> Reading:
     names = ("n", "incumbent", "candidate", "difference", "ratio", "lower", "upper", "method", "missing", "reason")
     return Reading(**{name: document[name] for name in names}, verdict=Verdict(document["verdict"]))
+
+
+def frozen_by_drift(
+    document: Mapping[str, Any], comparisons: Sequence[Mapping[str, Any]], *, n: int, on: date
+) -> tuple[list[dict[str, Any]], Decision, str | None]:
+    """``comparisons`` of a period that a drift alarm ended: their figures stand, and decide nothing.
+
+    The evidence is of a model before a change and after it, so no interval holds for either. With the decision and its
+    reason, as ``read_plan``; ``n`` samples were read.
+    """
+    names = (document["arms"]["incumbent"]["model"], document["arms"]["candidate"]["model"])
+    frozen, readings = [], []
+    for criterion, old in zip(criteria_of(document), comparisons, strict=True):
+        reading = _as_read(old)
+        new = dict(old)
+        if reading.verdict is not Verdict.NOT_COMPUTABLE:
+            reading = replace(reading, verdict=Verdict.INCONCLUSIVE, reason=DRIFTED)
+            sentence = sentence_for(criterion, reading, incumbent=names[0], candidate=names[1])
+            new |= {"verdict": str(reading.verdict), "reason": DRIFTED, "sentence": sentence}
+        frozen.append(new)
+        readings.append((criterion, reading))
+    return frozen, *_decide(readings, past_horizon=_past_horizon(document["horizon"], n, on=on))
 
 
 def _decide(readings: Sequence[tuple[Criterion, Reading]], *, past_horizon: bool) -> tuple[Decision, str | None]:

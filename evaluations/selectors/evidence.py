@@ -3,9 +3,10 @@
 Public surface: ``Evidence``, ``ArmEvidence``, ``Column``, ``column``, ``evidence_for``, ``runs_until``, ``score_of``,
 ``own_scores``, ``Repriced``.
 
-A sample that was answered several times counts once, with its mean. A vendor's failure counts as a failed answer; an
-outcome of our own making leaves the sample out of the counted comparison. Rows are read once, in any order, into eight
-bytes a figure: a run may have a million samples.
+Evidence is that of one period of the plan version: a drift alarm ends a period, and what came before it is not mixed
+with what comes after. A sample that was answered several times counts once, with its mean. A vendor's failure counts as
+a failed answer; an outcome of our own making leaves the sample out of the counted comparison. Rows are read once, in
+any order, into eight bytes a figure: a run may have a million samples.
 """
 
 from __future__ import annotations
@@ -73,8 +74,9 @@ class Evidence:
 
 
 def runs_until(run: ReplayRun) -> QuerySet[ReplayRun]:
-    """``run``, which has ended, and the runs of its plan version that had ended before."""
-    before = Q(plan_version=run.plan_version_id, status__in=ENDED, finished_at__lte=run.finished_at)
+    """``run``, which has ended, and the runs of its plan version and period that had ended before."""
+    same = Q(plan_version=run.plan_version_id, period=run.period)
+    before = same & Q(status__in=ENDED, finished_at__lte=run.finished_at)
     return ReplayRun.objects.filter(Q(pk=run.pk) | before).order_by("pk")
 
 
@@ -90,15 +92,21 @@ def evidence_for(
     version: PlanVersion,
     *,
     at_end_of: ReplayRun | None = None,
+    period: int | None = None,
     judged_by: PlanVersion | None = None,
     repriced: Mapping[ArmRole, Repriced] | None = None,
 ) -> Evidence:
-    """The evidence of every ended run of ``version``, and of ``at_end_of`` which is about to end.
+    """The evidence of every ended run of ``version`` in one period, and of ``at_end_of`` which is about to end.
 
+    ``period``: that of ``at_end_of`` unless told; without either, the runs of all periods.
     ``judged_by``: what the scorers of that later version made of the runs until ``at_end_of``, which has ended.
     ``repriced``: the arms that cost what their answers' tokens would cost at other prices.
     """
     runs = Q(run__plan_version=version) & Q(run__status__in=ENDED)
+    if at_end_of is not None:
+        period = at_end_of.period
+    if period is not None:
+        runs &= Q(run__period=period)
     if at_end_of is not None:
         runs = Q(run__in=runs_until(at_end_of)) if judged_by else runs | Q(run=at_end_of)
     roles = dict(RunArm.objects.filter(runs).values_list("id", "role"))

@@ -91,6 +91,7 @@ def run_document(run: ReplayRun) -> dict[str, Any]:
         "after_the_look": run.after_the_look,
         "not_the_look": run.not_the_look,
         "after_the_fact": run.plan_version.after_the_fact,
+        "period": run.period,
         "plan_version": run.plan_version.number,
         "plan_digest": run.plan_version.digest,
     }

@@ -6,18 +6,20 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import Exists, F, OuterRef
 
 from evaluations.enums import CriterionRole, Decision, Looks, Outcome, RunStatus, Verdict
 from evaluations.faults import reached
 from evaluations.models import Attempt, ComparisonRow, Completion, PlanVersion, ReplayRun, RunArm, Sample, ScoreRow
 from evaluations.selectors.arms import figures_of
 from evaluations.selectors.breakeven import arm_prices
-from evaluations.selectors.comparisons import percentiles_read, read_plan
+from evaluations.selectors.comparisons import DRIFTED, frozen_by_drift, percentiles_read, read_plan
 from evaluations.selectors.costs import read_costs
+from evaluations.selectors.drift import drift_ended, drift_in
 from evaluations.selectors.evidence import evidence_for
 from evaluations.services import audit
 from evaluations.services.bulk import recount
+from evaluations.services.drift import raise_alarm
 from evaluations.services.run_audit import audit_run
 from evaluations.services.scoring import score_run
 from evaluations.signals import replay_run_concluded, replay_run_finished
@@ -46,6 +48,7 @@ def conclude_run(*, run: ReplayRun, at: datetime, scored: bool = False) -> bool:
         recount(Sample, Completion, ScoreRow, Attempt)
     look = _the_look(run)
     read = _read(run, at=at) if look is None else _as_read(look)
+    drift = None if drift_ended(run) else drift_in(run)
     figures = {arm.pk: figures_of(arm) for arm in run.arms.select_related("endpoint", "model", "run")}
     with transaction.atomic():
         if not ReplayRun.objects.filter(pk=run.pk, decision="", version=run.version).update(version=F("version") + 1):
@@ -54,6 +57,10 @@ def conclude_run(*, run: ReplayRun, at: datetime, scored: bool = False) -> bool:
         PlanVersion.objects.select_for_update(no_key=True).get(pk=run.plan_version_id)
         if look is None and (look := _the_look(run)) is not None:
             read = _as_read(look)
+        if drift is not None:
+            raise_alarm(run=run, drift=drift, at=at)
+        if look is None and drift_ended(run):
+            read = _frozen(read, run, at=at)
         for arm_id, kept in figures.items():
             RunArm.objects.filter(pk=arm_id).update(figures=kept)
         _keep(run, read, after_the_look=look is not None, at=at)
@@ -66,7 +73,9 @@ def _read(run: ReplayRun, *, at: datetime) -> _Read:
     version = run.plan_version
     evidence = evidence_for(version, at_end_of=run)
     prices = arm_prices(run, at=run.created_at)
-    reading = read_plan(version.document, evidence, on=at.date(), prices=prices, kept=percentiles_read(version))
+    reading = read_plan(
+        version.document, evidence, on=at.date(), prices=prices, kept=percentiles_read(version, period=run.period)
+    )
     return _Read(
         [(c.criterion.metric, c.criterion.role, c.reading.verdict, c.to_document()) for c in reading.comparisons],
         reading.decision,
@@ -80,6 +89,19 @@ def _as_read(look: ReplayRun) -> _Read:
     """One look has been taken: later evidence never changes its verdict."""
     rows = [(row.metric, row.role, row.verdict, row.document) for row in look.comparisons.all()]
     return _Read(rows, look.decision, look.decision_reason, look.evidence_samples, look.costs)
+
+
+def _frozen(read: _Read, run: ReplayRun, *, at: datetime) -> _Read:
+    """A model has changed under the test: what was read before and after it is not one answer."""
+    document = run.plan_version.document
+    frozen, decision, reason = frozen_by_drift(
+        document, [each for *_, each in read.comparisons], n=read.samples or 0, on=at.date()
+    )
+    rows = [
+        (metric, role, Verdict(new["verdict"]), new)
+        for (metric, role, _, _), new in zip(read.comparisons, frozen, strict=True)
+    ]
+    return read._replace(comparisons=rows, decision=decision, reason=(reason or "")[:300])
 
 
 def _keep(run: ReplayRun, read: _Read, *, after_the_look: bool, at: datetime) -> None:
@@ -102,6 +124,7 @@ def _keep(run: ReplayRun, read: _Read, *, after_the_look: bool, at: datetime) ->
         evidence_samples=read.samples,
         costs=read.costs,
         after_the_look=after_the_look,
+        drift_read=True,
     )
     run.refresh_from_db()
     actor = audit.Actor.task("replay")
@@ -115,7 +138,10 @@ def _keep(run: ReplayRun, read: _Read, *, after_the_look: bool, at: datetime) ->
 
 
 def _the_look(run: ReplayRun) -> ReplayRun | None:
-    """For a plan of one look: the first finished run that had enough samples, if it is not this one."""
+    """For a plan of one look: the first finished run that had enough samples, if it is not this one.
+
+    A run of a period that a drift alarm ended before the look was not it.
+    """
     document = run.plan_version.document
     if document["looks"] != Looks.ONE_LOOK:
         return None
@@ -126,6 +152,7 @@ def _the_look(run: ReplayRun) -> ReplayRun | None:
             after_the_look=False,
         )
         .exclude(pk=run.pk)
+        .exclude(Exists(ComparisonRow.objects.filter(run=OuterRef("pk"), document__reason=DRIFTED)))
         .order_by("finished_at", "id")
         .first()
     )

@@ -47,6 +47,7 @@ from evaluations.providers.recorded import RECORDED_VERSION
 from evaluations.providers.registry import PROVIDERS
 from evaluations.providers.usage import tier_of
 from evaluations.selectors.consent import called_arms, refusals
+from evaluations.selectors.drift import period_of
 from evaluations.selectors.estimates import Estimate, estimate_replay
 from evaluations.selectors.evidence import ENDED
 from evaluations.selectors.prices import prices_for
@@ -124,6 +125,7 @@ def create_run(
         sample_set=sample_set,
         status=RunStatus.PENDING if size else RunStatus.RUNNING,
         trigger=trigger,
+        period=period_of(version),
         repeats=repeats,
         total=size * len(arms) * repeats,
         currency=plan.budget_currency,
@@ -290,6 +292,7 @@ def resume_run(*, run: ReplayRun, by: audit.Actor, at: datetime, budget: Decimal
         progressed_at=at,
         decision="",
         decision_reason="",
+        drift_read=False,
         max_calls=plan.max_calls,
         version=F("version") + 1,
         **changes,

@@ -18,7 +18,8 @@ from django.db.models import QuerySet
 
 from evaluations.models import CompletionContent, PlanVersion, ReplayRun, Rescoring, ScoreRow
 from evaluations.selectors.breakeven import arm_prices
-from evaluations.selectors.comparisons import read_plan
+from evaluations.selectors.comparisons import frozen_by_drift, read_plan
+from evaluations.selectors.drift import drift_ended
 from evaluations.selectors.evidence import ENDED, evidence_for, runs_until
 from evaluations.services import audit
 from evaluations.services.bulk import recount
@@ -81,16 +82,23 @@ def settle_rescoring(*, rescoring: Rescoring, at: datetime) -> bool:
         recount(ScoreRow)
     evidence = evidence_for(run.plan_version, at_end_of=run, judged_by=version)
     reading = read_plan(version.document, evidence, on=at.date(), prices=arm_prices(run, at=run.created_at))
+    comparisons, decision, reason = (
+        [each.to_document() for each in reading.comparisons],
+        reading.decision,
+        reading.reason,
+    )
+    if drift_ended(run):
+        comparisons, decision, reason = frozen_by_drift(version.document, comparisons, n=evidence.n, on=at.date())
     with transaction.atomic():
         kept = Rescoring.objects.filter(pk=rescoring.pk, finished_at=None).update(
             finished_at=at,
-            decision=reading.decision,
-            decision_reason=(reading.reason or "")[:300],
+            decision=decision,
+            decision_reason=(reason or "")[:300],
             evidence_samples=evidence.n,
-            comparisons=[comparison.to_document() for comparison in reading.comparisons],
+            comparisons=comparisons,
         )
         if kept:
-            data = {"plan_version": version.number, "decision": str(reading.decision)}
+            data = {"plan_version": version.number, "decision": str(decision)}
             audit_run(run, "replay_run.rescored", by=audit.Actor.task("scoring"), at=at, data=data)
             rescoring.refresh_from_db()
     return bool(kept)

@@ -118,6 +118,7 @@ class RunDocument(TypedDict):
     after_the_look: bool
     not_the_look: bool
     after_the_fact: bool
+    period: int  # of the plan version; a drift alarm ends one
     plan_version: int
     plan_digest: str
 

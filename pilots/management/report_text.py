@@ -250,7 +250,11 @@ def _drift(document: Document) -> Iterator[str]:
     yield document["headline"]
     for pilot in document["pilots"]:
         yield ""
-        yield f"{pilot['pilot']}, plan version {pilot['plan_version']}: {pilot['nights']} nights"
+        version = f"plan version {pilot['plan_version']}, period {pilot['period']}"
+        yield f"{pilot['pilot']}, {version}: {pilot['nights']} nights"
+        for alarm in pilot["alarms"]:
+            said = f"; {alarm['acknowledged_by']}: {alarm['note']}" if alarm["acknowledged_at"] else ""
+            yield f"alarm in run {alarm['run']}, which ended period {alarm['period']}: {alarm['words']}{said}"
         rows: list[Row] = [("figure", "of", "state", "baseline", "sd", "last night", "moved in run")]
         for one in pilot["series"]:
             figures = (one["target"], one["sd"], one["nights"][-1]["value"])

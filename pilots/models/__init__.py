@@ -11,6 +11,7 @@ from pilots.models.schedules import Schedule, ScheduleSlot
 from pilots.models.tokens import ApiToken, IdempotentRequest
 from pilots.models.traffic import (
     SavingsReading,
+    ShareAlarm,
     TrafficConflict,
     TrafficDay,
     TrafficReading,
@@ -36,6 +37,7 @@ __all__ = [
     "SavingsReading",
     "Schedule",
     "ScheduleSlot",
+    "ShareAlarm",
     "Snooze",
     "Spell",
     "TrafficConflict",

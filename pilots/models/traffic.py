@@ -175,3 +175,31 @@ class TrafficConflict(models.Model):
 
     def __str__(self) -> str:
         return f"{self.pilot} {self.kind} since {self.since_on}"
+
+
+class ShareAlarm(models.Model):
+    """The measured share of a pilot lies off the recorded one, and is no contradiction yet. It ends by itself: when the
+    share is back or recorded anew, or when it has become a contradiction.
+    """
+
+    pilot = models.ForeignKey(Pilot, on_delete=models.CASCADE, related_name="share_alarms")
+    since_on = models.DateField()
+    share = models.FloatField()  # measured, when it was found
+    recorded_share = models.DecimalField(max_digits=5, decimal_places=4)
+    raised_at = models.DateTimeField()
+    words = models.CharField(max_length=500)  # one sentence without its full stop
+    settled_at = models.DateTimeField(null=True)  # None: it stands
+    acknowledged_at = models.DateTimeField(null=True)  # None: nobody has looked
+    acknowledged_by = models.CharField(max_length=200, blank=True)
+    note = models.CharField(max_length=2000, blank=True)
+
+    class Meta:
+        ordering = ["pilot", "id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["pilot"], condition=Q(settled_at__isnull=True), name="share_alarm_once_at_a_time"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.pilot}: {self.words}"

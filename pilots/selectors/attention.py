@@ -13,6 +13,7 @@ from django.db.models import QuerySet
 from evaluations.models import Team
 from pilots.models import Pilot
 from pilots.selectors.matters.base import Matter, Scope, Source
+from pilots.selectors.matters.drift import alarms
 from pilots.selectors.matters.life import approvals, conflicts, follow_ups, reasons
 from pilots.selectors.matters.outside import failed_webhooks, unmapped_traffic
 from pilots.selectors.matters.retirements import retirements
@@ -20,6 +21,7 @@ from pilots.selectors.matters.runs import stopped_runs, stuck_runs
 
 SOURCES: tuple[Source, ...] = (
     conflicts,
+    alarms,
     stopped_runs,
     stuck_runs,
     approvals,

@@ -166,7 +166,7 @@ def _supposed(run: ReplayRun, what_if: Sequence[SupposedPrice]) -> tuple[CostLin
         run.currency, {**frozen.rows, **{role: row for role, row in supposed.items() if row is not None}}
     )
     repriced = {role: _by_tokens(given) for role, given in rows.items() if given}
-    evidence = evidence_for(run.plan_version, repriced=repriced)
+    evidence = evidence_for(run.plan_version, period=run.period, repriced=repriced)
     return read_costs(run.plan_version.document, evidence, prices=prices).lines
 
 

@@ -11,6 +11,7 @@ from django.db.models import QuerySet
 
 from evaluations.selectors.drift import BASELINE_NIGHTS, SIGNAL_AT, Series, State, night_series
 from pilots.models import Pilot
+from pilots.selectors.alarms import Alarm, alarms_by_version
 from pilots.selectors.documents import report_document
 from pilots.selectors.evidence_report import newest_runs
 from pilots.selectors.filters import ReportFilters
@@ -27,9 +28,11 @@ class PilotDrift:
     candidate: str
     plan_version: int
     currency: str  # of its costs
+    period: int  # of the plan version; each alarm ended one before it
     nights: int
     state: State  # drifted if any series is
     series: tuple[Series, ...]  # by metric: incumbent, candidate, difference
+    alarms: tuple[Alarm, ...]  # of the plan version, oldest first; each ended a period
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,9 @@ def drift(filters: ReportFilters, pilots: QuerySet[Pilot] | None = None) -> Drif
     )
     runs = newest_runs(filters)
     read = [(pilot, runs[pilot.plan_id]) for pilot in shown if pilot.plan_id in runs]
-    series = night_series([run.plan_version for _, run in read], until=min(filters.until, filters.known_at))
+    until = min(filters.until, filters.known_at)
+    series = night_series([run.plan_version for _, run in read], until=until)
+    alarms = alarms_by_version({run.plan_version_id for _, run in read}, until=until)
     rows = [
         PilotDrift(
             pilot=pilot.slug,
@@ -68,9 +73,11 @@ def drift(filters: ReportFilters, pilots: QuerySet[Pilot] | None = None) -> Drif
             candidate=pilot.candidate.slug,
             plan_version=run.plan_version.number,
             currency=run.currency,
-            nights=max(len(one.nights) for one in found),
-            state=_state(found),
-            series=tuple(one for one in found if one.nights),
+            period=found.period,
+            nights=max(len(one.nights) for one in found.series),
+            state=_state(found.series),
+            series=tuple(one for one in found.series if one.nights),
+            alarms=alarms.get(run.plan_version_id, ()),
         )
         for pilot, run in read
         if (found := series.get(run.plan_version_id))

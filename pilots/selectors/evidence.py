@@ -61,6 +61,7 @@ class Reading:
     read_at: datetime
     plan_version: int
     plan_digest: str
+    period: int  # of the plan version; a drift alarm ended each before it
     looks: Looks
     minimum_samples: int
     after_the_fact: bool
@@ -104,6 +105,7 @@ def newest_reading(pilot: Pilot) -> Reading | None:
         read_at=run.finished_at or run.created_at,
         plan_version=version.number,
         plan_digest=version.digest,
+        period=run.period,
         looks=Looks(version.document["looks"]),
         minimum_samples=version.document["minimum_samples"],
         after_the_fact=version.after_the_fact,

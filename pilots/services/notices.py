@@ -1,5 +1,5 @@
 """What people and programs are to be told. Public surface: ``announce``, ``News``, ``tell_of_event``, ``tell_of_run``,
-``tell_of_price``, ``tell_of_finding``.
+``tell_of_price``, ``tell_of_finding``, ``tell_of_drift``.
 
 An announcement is a row of the outbox, written in the transaction of what caused it: told exactly if it happened.
 ``services.spreading`` makes notifications and deliveries of it, ``services.deliveries`` sends those.
@@ -16,7 +16,8 @@ from django.db import transaction
 from django.db.models import Q
 
 from evaluations.enums import RunStatus
-from evaluations.models import ModelVersion, Price, ReplayRun, Team
+from evaluations.models import DriftAlarm, ModelVersion, Price, ReplayRun, Team
+from evaluations.services.drift import alarm_document
 from pilots.enums import EventKind, NoticeKind
 from pilots.models import Notice, Pilot, PilotEvent
 
@@ -208,6 +209,27 @@ def tell_of_finding(
         data=data,
     )
     announce([news], at=at)
+
+
+def tell_of_drift(alarm: DriftAlarm, *, at: datetime) -> None:
+    """Tell that a model moved under a pilot's replays."""
+    plan = alarm.plan_version.plan
+    pilot = Pilot.objects.select_related("workload__team", "incumbent", "candidate").filter(plan=plan).first()
+    name = pilot.slug if pilot else plan.slug
+    team = plan.workload.team
+    announce(
+        [
+            News(
+                key=f"{NoticeKind.DRIFT_ALARMED}:{alarm.plan_version_id}:{alarm.period}",
+                kind=NoticeKind.DRIFT_ALARMED,
+                team_id=team.pk,
+                pilot=pilot,
+                words=f"{name}: {alarm.words}",
+                data={"team": team.slug, "workload": plan.workload.slug, **alarm_document(alarm)},
+            )
+        ],
+        at=at,
+    )
 
 
 def _amount(amount: Any) -> str | None:

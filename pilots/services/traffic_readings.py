@@ -23,6 +23,7 @@ from pilots.models import Pilot, PilotEvent, SavingsReading, TrafficConflict, Tr
 from pilots.selectors.measured import Subject, measured_anew, standing
 from pilots.selectors.pilot_traffic import conflict_words
 from pilots.selectors.timelines import histories, known_models, switch_of
+from pilots.services.share_alarms import keep_share_alarms
 from pilots.timeline import read
 
 register_actions(
@@ -111,7 +112,7 @@ def _plain(value: Any) -> Any:
 
 
 def _tell(read_now: Sequence[tuple[Pilot, Timeline, Measured]], now: datetime) -> None:
-    """Keep and announce the contradictions that stand, once."""
+    """Keep and announce the contradictions that stand, and shares on their way to one, once."""
     rows = TrafficConflict.objects.filter(pilot__in=[pilot for pilot, _, _ in read_now])
     known = {(row.pilot_id, row.kind, row.since_on): row for row in rows}
     stands = {
@@ -119,6 +120,9 @@ def _tell(read_now: Sequence[tuple[Pilot, Timeline, Measured]], now: datetime) -
         for pilot, timeline, reading in read_now
         for found in standing(reading, timeline)
     }
+    contradicted = {pilot for pilot, _, _ in stands}
+    shares = [(pilot, None if pilot.pk in contradicted else reading.share_drift) for pilot, _, reading in read_now]
+    keep_share_alarms(shares, at=now)
     fresh = [stands[key] for key in stands.keys() - known.keys()]
     fresh.sort(key=lambda item: (item[0].slug, item[1].since_on))
     settled = [row.pk for key, row in known.items() if key not in stands and row.settled_at is None]

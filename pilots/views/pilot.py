@@ -15,6 +15,7 @@ from pilots.enums import PilotStatus
 from pilots.formats import money
 from pilots.forms.record import possible
 from pilots.models import Pilot
+from pilots.selectors.alarms import alarms_of
 from pilots.selectors.events import events_of
 from pilots.selectors.evidence import newest_reading
 from pilots.selectors.filters import ReportFilters
@@ -74,7 +75,11 @@ def _next_step(facts: PilotProfile) -> str:
 @door("GET")
 def overview(request: HttpRequest, slug: str) -> HttpResponse:
     pilot = pilot_or_404(request, slug)
-    context = {"entries": events_of(pilot, newest=LATELY), "reading": newest_reading(pilot)}
+    context = {
+        "entries": events_of(pilot, newest=LATELY),
+        "reading": newest_reading(pilot),
+        "alarms": alarms_of(pilot),
+    }
     return tab(request, pilot, "overview", context | _traffic(pilot) | _savings(pilot))
 
 
@@ -106,7 +111,8 @@ def timeline(request: HttpRequest, slug: str) -> HttpResponse:
 @door("GET")
 def evidence(request: HttpRequest, slug: str) -> HttpResponse:
     pilot = pilot_or_404(request, slug)
-    return tab(request, pilot, "evidence", {"reading": newest_reading(pilot), "reviews": pilot_reviews(pilot)})
+    context = {"reading": newest_reading(pilot), "alarms": alarms_of(pilot), "reviews": pilot_reviews(pilot)}
+    return tab(request, pilot, "evidence", context)
 
 
 @door("GET")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
+from decimal import Decimal
 
 import pytest
 
@@ -118,3 +120,42 @@ def test_a_day_on_the_candidate_confirms_its_period() -> None:
     assert (reading.observed_days, reading.first_on, reading.last_on) == (25, on(0), on(24))
     nothing = read([], life(spell()))
     assert (nothing.state, nothing.confirmed, nothing.found, nothing.last_on) == (None, (), (), None)
+
+
+def recorded(share: str, number: int = 0, status: PilotStatus = PilotStatus.SWITCHED) -> Timeline:
+    return replace(life(spell(), status=status), traffic_share=Decimal(share), share_on=on(number))
+
+
+@pytest.mark.parametrize(
+    ("shares", "since", "share"),
+    [
+        ([90] * 20, None, None),  # ten points off are not more than ten
+        ([100] * 10 + [89] * 6, None, None),
+        ([100] * 10 + [89] * 7, 10, 0.89),
+        ([100] * 10 + [80] * 6 + [60], 10, 0.771429),  # (6 x 80 + 60) / 7
+        ([100] * 10 + [80] * 7 + [95], None, None),  # the newest day is back
+        ([100] * 10 + [80, None, None, *[80] * 6], 10, 0.8),
+    ],
+)
+def test_a_share_that_stays_off_the_recorded_one(
+    shares: list[int | None], since: int | None, share: float | None
+) -> None:
+    found = read(days(*shares), recorded("1", -1)).share_drift
+    if since is None:
+        assert found is None
+    else:
+        assert found is not None
+        assert (found.since_on, found.recorded, found.recorded_on) == (on(since), Decimal(1), on(-1))
+        assert found.share == pytest.approx(share, abs=1e-6)
+
+
+def test_a_share_drifts_either_way_and_only_after_it_was_recorded() -> None:
+    found = read(days(*[70] * 20), recorded("0.5", 5, PilotStatus.ALONGSIDE)).share_drift
+    assert found is not None
+    assert (found.since_on, found.last_on, found.share) == (on(6), on(19), 0.7)
+    # Ten days to each side of one half are no drift to one side.
+    assert read(days(*[70, 30] * 10), recorded("0.5", 5, PilotStatus.ALONGSIDE)).share_drift is None
+    assert read(days(*[70] * 12), recorded("0.5", 5, PilotStatus.ALONGSIDE)).share_drift is None  # six days since
+    assert read(days(*[70] * 20), recorded("0.5", 5, PilotStatus.RAMPING)).share_drift is None
+    assert read(days(*[70] * 20), life(spell())).share_drift is None
+    assert read([], recorded("1")).share_drift is None

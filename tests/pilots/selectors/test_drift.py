@@ -55,7 +55,7 @@ def nights(*passed: int, failing: int = 0) -> list[ReplayRun]:
 
 def read() -> dict[tuple[str, Side], Series]:
     [found] = night_series(PlanVersion.objects.all(), until=timezone.now()).values()
-    return {(one.metric, one.side): one for one in found}
+    return {(one.metric, one.side): one for one in found.series}
 
 
 @pytest.mark.usefixtures("short_baseline")
