@@ -1,6 +1,7 @@
 """Reserve before, settle after, never above the cap.
 
-Public surface: ``book``, ``may_fit_later``, ``cap_reached``, ``unreserve``, ``Bill``.
+Public surface: ``book``, ``expect_booked``, ``mostly_fits``, ``may_fit_later``, ``cap_reached``, ``unreserve``,
+``Bill``.
 
 All run inside the ledger's transaction. A check and its change are one UPDATE, so that no two workers can both take
 the last cent. An attempt whose cost is unknown keeps its reservation: it may have been billed.
@@ -22,7 +23,7 @@ from evaluations.enums import AttemptState, ChunkState, RunStatus, StopReason
 from evaluations.models import Attempt, BudgetMonth, Chunk, ReplayRun, Team
 from evaluations.models.fields import trillionths
 from evaluations.pricing import BEYOND_ANY_BUDGET
-from evaluations.services.bulk import run_sql, table
+from evaluations.services.bulk import expect_row, run_sql, table
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,17 +122,48 @@ def _reserve(
     run: ReplayRun, team: Team, at: datetime, needs: Sequence[Decimal], *, bills: Sequence[Bill] = (), done: int = 0
 ) -> bool:
     """All of ``needs``, and with them the bills of this month; or nothing where a cap would be passed."""
-    need = sum(needs, Decimal(0))
-    if need >= BEYOND_ANY_BUDGET:
+    if sum(needs, Decimal(0)) >= BEYOND_ANY_BUDGET:
         return False
-    released, spent = _totals(bills)
-    change: dict[str, Any] = {"reserved": need - released, "spent": spent, "done": done, "calls": len(needs)}
+    change, month = _booking(run, team, at, bills=bills, done=done, needs=needs)
     if not _change_run(run, **change, progressed_at=at if bills or done else None, within_caps=True):
         return False
-    if _change_month(team, run.currency, _month(at), reserved=change["reserved"], spent=spent, cap=_cap(team, run)):
+    if _change_month(team, run.currency, _month(at), **month):
         return True
     _change_run(run, **{name: -value for name, value in change.items()})
     return False
+
+
+def expect_booked(
+    *, run: ReplayRun, team: Team, at: datetime, bills: Sequence[Bill], done: int, needs: Sequence[Decimal]
+) -> None:
+    """Among the changes that go out at once: all that ``book`` does where everything fits, or none of the changes.
+
+    Only for what ``mostly_fits``.
+    """
+    change, month = _booking(run, team, at, bills=bills, done=done, needs=needs)
+    moved = at if bills or done else None
+    for sql, params in (
+        _run_change(run, **change, progressed_at=moved, within_caps=bool(needs)),
+        _month_change(team, run.currency, _month(at), **month),
+    ):
+        expect_row(f"{sql} RETURNING 1", params)
+
+
+def mostly_fits(*, at: datetime, bills: Sequence[Bill], needs: Sequence[Decimal]) -> bool:
+    """Whether one change of the run and one of the month may do: all bills of this month, no need beyond any budget."""
+    return sum(needs, Decimal(0)) < BEYOND_ANY_BUDGET and all(_month(bill.sent_at) == _month(at) for bill in bills)
+
+
+def _booking(
+    run: ReplayRun, team: Team, at: datetime, *, bills: Sequence[Bill], done: int, needs: Sequence[Decimal]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What changes in the run's row, and in that of the team's month."""
+    released, spent = _totals(bills)
+    reserved = sum(needs, Decimal(0)) - released
+    return (
+        {"reserved": reserved, "spent": spent, "done": done, "calls": len(needs)},
+        {"reserved": reserved, "spent": spent, "cap": _cap(team, run) if needs else None},
+    )
 
 
 def unreserve(*, run: ReplayRun, team: Team, bills: Sequence[Bill]) -> None:
@@ -141,7 +173,12 @@ def unreserve(*, run: ReplayRun, team: Team, bills: Sequence[Bill]) -> None:
     _settle_months(run, team, bills)
 
 
-def _change_run(
+def _change_run(run: ReplayRun, **change: Any) -> bool:
+    """Add to the run's counters; False where it does not run, or its reservations would then pass its cap."""
+    return bool(run_sql(*_run_change(run, **change)))
+
+
+def _run_change(
     run: ReplayRun,
     *,
     reserved: Decimal,
@@ -150,14 +187,11 @@ def _change_run(
     calls: int = 0,
     progressed_at: datetime | None = None,
     within_caps: bool = False,
-) -> bool:
-    """Add to the run's counters; False where it does not run, or its reservations would then pass its cap."""
+) -> tuple[str, tuple[Any, ...]]:
     more, paid = trillionths(reserved), trillionths(spent)
     moved = None if progressed_at is None else connection.ops.adapt_datetimefield_value(progressed_at)
     limits = (str(RunStatus.RUNNING), paid, more, calls) if within_caps else ()
-    return bool(
-        run_sql(_CHANGE_RUN + (_WITHIN_CAPS if within_caps else ""), (more, paid, done, calls, moved, run.pk, *limits))
-    )
+    return _CHANGE_RUN + (_WITHIN_CAPS if within_caps else ""), (more, paid, done, calls, moved, run.pk, *limits)
 
 
 _CHANGE_RUN = f"""
@@ -194,15 +228,21 @@ def _change_month(
 
     Months are kept for teams without a cap too: one that is agreed later counts what was spent before.
     """
-    more, paid = trillionths(reserved), trillionths(spent)
-    sql = _CHANGE_MONTH
-    params: tuple[Any, ...] = (more, paid, team.pk, month.isoformat(), currency)
-    if cap is not None:
-        sql, params = sql + _WITHIN_CAP, (*params, paid, trillionths(cap), more)
+    sql, params = _month_change(team, currency, month, reserved=reserved, spent=spent, cap=cap)
     if run_sql(sql, params):
         return True
     BudgetMonth.objects.bulk_create([BudgetMonth(team=team, month=month, currency=currency)], ignore_conflicts=True)
     return bool(run_sql(sql, params))
+
+
+def _month_change(
+    team: Team, currency: str, month: date, *, reserved: Decimal, spent: Decimal, cap: Decimal | None
+) -> tuple[str, tuple[Any, ...]]:
+    more, paid = trillionths(reserved), trillionths(spent)
+    params: tuple[Any, ...] = (more, paid, team.pk, month.isoformat(), currency)
+    if cap is None:
+        return _CHANGE_MONTH, params
+    return _CHANGE_MONTH + _WITHIN_CAP, (*params, paid, trillionths(cap), more)
 
 
 _CHANGE_MONTH = f"""

@@ -1,7 +1,7 @@
 """Many plain rows at a time, and single statements of a hot path.
 
 Public surface: ``insert_rows``, ``insert_beside``, ``update_rows``, ``run_sql``, ``fetch_row``, ``at_once``,
-``recount``, ``table``.
+``takes_many_at_once``, ``expect_row``, ``recount``, ``table``.
 
 ``bulk_create`` and ``bulk_update`` build an instance and a piece of SQL for every row, which takes two to ten times as
 long. Here a few texts of a statement serve every number of rows: PostgreSQL takes them as one JSON document, SQLite in
@@ -52,8 +52,11 @@ def update_rows(model: type[models.Model], names: Names, keys: Names, rows: Iter
 
 @contextmanager
 def at_once() -> Iterator[None]:
-    """On PostgreSQL the changes inside go out together, at the end: one way there and back. Nothing is read inside."""
-    if connection.vendor != "postgresql" or connection.settings_dict["OPTIONS"].get("server_side_binding"):
+    """On PostgreSQL the changes inside go out together, at the end: one way there and back.
+
+    What is read inside sees none of them. Outside of a transaction they are one of their own.
+    """
+    if _waiting.get() is not None or not takes_many_at_once():
         yield
         return
     waiting: list[tuple[str, Row]] = []
@@ -65,6 +68,19 @@ def at_once() -> Iterator[None]:
     if waiting:
         with connection.cursor() as cursor:
             cursor.execute("; ".join(sql for sql, _ in waiting), [value for _, params in waiting for value in params])
+
+
+def takes_many_at_once() -> bool:
+    """Whether this database takes many statements as one text."""
+    return connection.vendor == "postgresql" and not connection.settings_dict["OPTIONS"].get("server_side_binding")
+
+
+def expect_row(sql: str, params: Row) -> None:
+    """Of the changes that go out ``at_once``: a statement ending in RETURNING, or in a SELECT that locks, that finds at
+    least one row. Where it finds none, none of the changes is made, and ``at_once`` ends in a ``DataError``.
+    """
+    # The division is what says no: SQL has no other way that needs no function of its own.
+    run_sql(f"WITH found AS ({sql}) SELECT 1 / LEAST(count(*), 1) FROM found", params)  # noqa: S608 - ours
 
 
 _waiting: ContextVar[list[tuple[str, Row]] | None] = ContextVar("waiting", default=None)

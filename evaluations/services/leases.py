@@ -1,5 +1,5 @@
-"""Chunks of work, claimed by lease. Public surface: ``Claim``, ``claim_chunk``, ``hold``, ``Held``, ``renew``,
-``release``, ``open_members``, ``lost_calls``, ``load_work``.
+"""Chunks of work, claimed by lease. Public surface: ``Claim``, ``claim_chunk``, ``hold``, ``Held``, ``expect_held``,
+``renew``, ``release``, ``open_members``, ``lost_calls``, ``load_work``.
 
 Every state change is one conditional UPDATE: whoever lost the lease changes nothing.
 """
@@ -31,7 +31,7 @@ from evaluations.models import (
 from evaluations.providers.base import CompletionRequest
 from evaluations.replay.ledger import Work
 from evaluations.selectors.queue import OpenArm, Pause, free, in_turn, open_arms, paused_endpoints
-from evaluations.services.bulk import fetch_row, table
+from evaluations.services.bulk import expect_row, fetch_row, table
 from evaluations.services.pacing import begin_probe
 from evaluations.services.requests import adapted
 
@@ -183,14 +183,45 @@ def hold(claim: Claim, *, gate_id: int | None, now: datetime) -> Held:
     return Held(ours, bool(to_renew), RunStatus(status), agreement_id, bool(waits))
 
 
-_HOLD = f"""
-    SELECT chunk.lease_owner, chunk.state, chunk.lease_expires_at < %s, run.status,
-        (SELECT gate.not_before > %s FROM {table(VendorGate)} AS gate WHERE gate.id = %s), agreement.id
+_HELD_FROM = f"""
     FROM {table(Chunk)} AS chunk
     JOIN {table(RunArm)} AS arm ON arm.id = chunk.arm_id
     JOIN {table(ReplayRun)} AS run ON run.id = arm.run_id
     LEFT JOIN {table(DataAgreement)} AS agreement ON agreement.team_id = %s AND agreement.ended_at IS NULL
+"""
+_HOLD = f"""
+    SELECT chunk.lease_owner, chunk.state, chunk.lease_expires_at < %s, run.status,
+        (SELECT gate.not_before > %s FROM {table(VendorGate)} AS gate WHERE gate.id = %s), agreement.id
+    {_HELD_FROM}
     WHERE chunk.id = %s
+"""  # noqa: S608 - the tables' names are ours
+
+
+def expect_held(claim: Claim, held: Held, *, gate_id: int | None, now: datetime) -> None:
+    """Among the changes that go out at once: make none unless everything is as ``held`` says, and calls may be sent."""
+    at = connection.ops.adapt_datetimefield_value
+    expect_row(
+        _STILL_HELD,
+        (
+            claim.run.plan_version.plan.workload.team_id,
+            claim.chunk.pk,
+            claim.owner,
+            str(ChunkState.PENDING),
+            str(RunStatus.RUNNING),
+            held.agreement_id,
+            claim.probes,
+            gate_id,
+            at(now),
+        ),
+    )
+
+
+_STILL_HELD = f"""
+    SELECT chunk.id {_HELD_FROM}
+    WHERE chunk.id = %s AND chunk.lease_owner = %s AND chunk.state = %s AND run.status = %s
+        AND agreement.id IS NOT DISTINCT FROM %s
+        AND (%s OR NOT EXISTS (SELECT 1 FROM {table(VendorGate)} AS gate WHERE gate.id = %s AND gate.not_before > %s))
+    FOR UPDATE OF chunk
 """  # noqa: S608 - the tables' names are ours
 
 

@@ -271,15 +271,19 @@ def test_a_commit_that_is_tried_again_releases_a_reservation_once(monkeypatch) -
     ledger, intent = ledger_of(run)
     ledger.prices = []
     ledger.commit([intent], [], [])
-    held, tries, real = money(run)[0], [], module.book
+    held, tries = money(run)[0], []
 
-    def fails_once(**given) -> int:
-        tries.append(given)
-        if len(tries) == 1:
-            raise OperationalError("the database went away")
-        return real(**given)
+    def failing_once(real):
+        def door(**given) -> object:
+            tries.append(given)
+            if len(tries) == 1:
+                raise OperationalError("the database went away")
+            return real(**given)
 
-    monkeypatch.setattr(module, "book", fails_once)
+        return door
+
+    for name in ("book", "expect_booked"):
+        monkeypatch.setattr(module, name, failing_once(getattr(module, name)))
     usage = usage_from_raw({"prompt_tokens": 10, "completion_tokens": 5})
     ledger.commit([], [Settlement(intent, CompletionResult(Outcome.OK, usage=usage), final=True)], [])
     assumed = Decimal(10 * 2 + 5 * 8) / 1_000_000
