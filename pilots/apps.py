@@ -25,6 +25,7 @@ class PilotsConfig(AppConfig):
             brought,
             claims,
             deliveries,
+            end_of_life,
             exports,
             history_import,
             lifecycle,

@@ -14,6 +14,10 @@ DEFAULTS: dict[str, Any] = {
     "FOLLOW_UP_LINK_DAYS": 30,
     # Days before a model's retirement on which the teams that use it are warned.
     "RETIREMENT_WARN_DAYS": (180, 120, 90, 60, 30, 7),
+    # So long a ramp is counted on between the decision and the day on which the incumbent is no longer needed.
+    "RAMP_DAYS": 14,
+    # So many samples a night are counted on where a pilot has no schedule.
+    "NIGHTLY_SAMPLES": 100,
     # No confirmation this long past a due follow-up: lost to follow-up.
     "LOST_AFTER_DAYS": 60,
     # Days at which retention is read.

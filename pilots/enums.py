@@ -193,6 +193,7 @@ class NoticeKind(Choice):
     PRICE_CHANGED = "price.changed", "a price is new or was corrected"
     RETIREMENT_NEAR = "model.retirement_near", "a model in use is near its retirement"
     FOLLOW_UP_OVERDUE = "followup.overdue", "a follow-up is overdue"
+    CAPTURE_REQUESTED = "capture.requested", "answers of a model that ends are to be recorded"
     # For people alone: programs hear of the overdue ones.
     FOLLOW_UP_DUE = "followup.due", "a follow-up is due"
     FOLLOW_UP_REMINDER = "followup.reminder", "a follow-up is still unanswered"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
 from django.urls import reverse
 
 from pilots.conf import setting
@@ -17,6 +19,10 @@ def path_of(notice: Notice) -> str:
         return reverse("pilots:record", args=[notice.pilot.slug, "follow_up"])
     if notice.pilot is not None:
         return reverse("pilots:pilot", args=[notice.pilot.slug])
+    if notice.kind is NoticeKind.CAPTURE_REQUESTED:
+        return reverse("pilots:workload", args=[notice.data["workload"]])
+    if notice.kind is NoticeKind.RETIREMENT_NEAR:
+        return f"{reverse('pilots:end-of-life')}?{urlencode({'model': notice.data['model']})}"
     return reverse("pilots:prices" if notice.kind is NoticeKind.PRICE_CHANGED else "pilots:catalogue")
 
 

@@ -1,19 +1,21 @@
-"""What a replay would take, before it starts. Public surface: ``Estimate``, ``ArmEstimate``, ``estimate_replay``."""
+"""What a replay would take, before it starts. Public surface: ``Estimate``, ``ArmEstimate``, ``estimate_replay``,
+``Lengths``, ``pool_lengths``, ``cost_per_call``."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from django.db.models import Avg
+from django.db.models import Avg, F, Window
+from django.db.models.functions import RowNumber
 
 from evaluations.conf import setting
 from evaluations.enums import ArmRole, Outcome
-from evaluations.models import BudgetMonth, Completion, Endpoint, ModelVersion, Plan, SampleContent, SampleSet
+from evaluations.models import BudgetMonth, Completion, Endpoint, ModelVersion, Plan, Sample, SampleContent, SampleSet
 from evaluations.pricing import PriceRow, cost_of, price_in_force, total_input
 from evaluations.providers.base import Usage
 from evaluations.providers.requests import output_limit
@@ -201,7 +203,7 @@ def _month_left(plan: Plan, at: datetime) -> Decimal | None:
     return max(Decimal(team.monthly_cap_amount - used), Decimal(0))
 
 
-class _Lengths(NamedTuple):
+class Lengths(NamedTuple):
     """Tokens of one request and its answer, on average."""
 
     input_tokens: int
@@ -209,10 +211,41 @@ class _Lengths(NamedTuple):
     counted: bool  # by production, at least in part; else by size and output limit
 
 
-def _lengths(sample_set: SampleSet) -> _Lengths:
+def _lengths(sample_set: SampleSet) -> Lengths:
     """As counted in production where that was logged, else by the size of the requests and their output limits."""
     contents = SampleContent.objects.filter(sample__memberships__sample_set=sample_set)
     rows = contents.values_list("request", "sample__recorded__usage")[:SAMPLED]
+    return _averages(rows)
+
+
+def pool_lengths(workloads: Collection[int], *, each: int) -> dict[int, Lengths]:
+    """By workload, from the ``each`` newest samples of its pool that have a prompt, those with a recorded answer first;
+    without any it is left out."""
+    newest_first = [F("recorded__pk").desc(nulls_last=True), F("pk").desc()]
+    place = Window(RowNumber(), partition_by=F("workload_id"), order_by=newest_first)
+    pool = Sample.objects.filter(workload__in=workloads, replayable=True, purged_at__isnull=True)
+    newest = pool.annotate(place=place).filter(place__lte=each)
+    found: dict[int, list[tuple[Any, Any]]] = {}
+    for workload, *row in newest.values_list("workload_id", "content__request", "recorded__usage"):
+        found.setdefault(workload, []).append((row[0], row[1]))
+    return {workload: _averages(rows) for workload, rows in found.items()}
+
+
+def cost_per_call(
+    *, model: ModelVersion, endpoint: Endpoint | None, currency: str, at: datetime
+) -> Callable[[Lengths], Decimal | None]:
+    """Money for one call of such lengths at the price in force; None: undisclosed. One query, however many lengths."""
+    prices = prices_for(model=model, endpoint=endpoint, currency=currency)
+
+    def cost(lengths: Lengths) -> Decimal | None:
+        price = price_in_force(prices, at=at, input_tokens=lengths.input_tokens)
+        return cost_of(Usage(input_uncached=lengths.input_tokens, output_total=lengths.output_tokens), price)
+
+    return cost
+
+
+def _averages(rows: Iterable[tuple[Any, Any]]) -> Lengths:
+    """Of requests with the usage that was logged of them."""
     inputs, outputs, counted = [], [], False
     for request, raw in rows:
         usage = usage_from_raw(raw)
@@ -222,7 +255,7 @@ def _lengths(sample_set: SampleSet) -> _Lengths:
         most = output_limit(request or {}) or OUTPUT_TOKENS_IF_UNKNOWN
         outputs.append(min(most, OUTPUT_TOKENS_IF_UNKNOWN) if usage.output_total is None else usage.output_total)
         counted = counted or usage.output_total is not None
-    return _Lengths(
+    return Lengths(
         int(sum(inputs) / len(inputs)) if inputs else 0,
         int(sum(outputs) / len(outputs)) if outputs else OUTPUT_TOKENS_IF_UNKNOWN,
         counted,
@@ -237,7 +270,7 @@ def _arm(
     adaptation: Mapping[str, Any],
     *,
     calls: int,
-    lengths: _Lengths,
+    lengths: Lengths,
     at: datetime,
 ) -> ArmEstimate:
     if endpoint is None:

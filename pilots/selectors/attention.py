@@ -10,7 +10,7 @@ from decimal import Decimal
 
 from django.db.models import QuerySet
 
-from evaluations.models import Team
+from evaluations.models import Team, Workload
 from pilots.models import Pilot
 from pilots.selectors.matters.base import Matter, Scope, Source
 from pilots.selectors.matters.drift import alarms
@@ -39,8 +39,9 @@ def scope_of(
 ) -> Scope:
     """Of these pilots, and of their teams where none are named."""
     if teams is None:
-        teams = Team.objects.filter(pk__in=pilots.order_by().values("workload__team"))
-    return Scope(pilots, teams, unassigned, at)
+        concerned = Workload.objects.filter(pk__in=pilots.order_by().values("workload"))
+        return Scope(pilots, Team.objects.filter(pk__in=concerned.values("team")), concerned, unassigned, at)
+    return Scope(pilots, teams, Workload.objects.filter(team__in=teams), unassigned, at)
 
 
 def attention(scope: Scope) -> tuple[Matter, ...]:

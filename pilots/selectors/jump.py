@@ -42,6 +42,7 @@ _PAGES = (
     ("savings", "Savings", "what switches have saved since the cutover"),
     ("drift", "Drift", "models that moved, night by night"),
     ("claims", "Claims", "what vendors say, against our replays"),
+    ("end-of-life", "End of life", "models that end, and what is on them"),
     ("catalogue", "Catalogue", "models, endpoints, prices"),
     ("traffic", "Traffic", "observed usage, mapping rules"),
     ("exports", "Exports", "workbooks"),

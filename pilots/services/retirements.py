@@ -6,20 +6,16 @@ from collections import defaultdict
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from itertools import chain
+from operator import attrgetter
 
 from django.db import transaction
 
 from evaluations.models import ModelVersion, Workload
 from pilots.conf import setting
-from pilots.enums import NoticeKind, PilotStatus
-from pilots.models import Notice, Pilot
+from pilots.enums import NoticeKind
+from pilots.models import Notice
+from pilots.selectors.end_of_life import OnModel, standings
 from pilots.services.notices import News, announce
-from pilots.transitions import NO_SWITCH_YET
-
-_ON_INCUMBENT = (*NO_SWITCH_YET, PilotStatus.ALONGSIDE)
-_ON_CANDIDATE = (*NO_SWITCH_YET, PilotStatus.ALONGSIDE, PilotStatus.SWITCHED)
-
-Roles = dict[Workload, dict[str, list[str]]]  # workload -> what the model is to it -> pilots, none: it runs on it
 
 
 def warn_of_retirements(*, now: datetime) -> None:
@@ -47,14 +43,21 @@ def _news(model: ModelVersion, retires_on: date, warning: int, left: int) -> Ite
     told: defaultdict[int, set[str]] = defaultdict(set)
     for team_id, data in Notice.objects.filter(key__startswith=f"{stem}:").values_list("team", "data"):
         told[team_id] |= {entry["workload"] for entry in data["workloads"]}
-    by_team: defaultdict[int, list[tuple[Workload, dict[str, list[str]]]]] = defaultdict(list)
-    for workload, roles in _workloads_on(model).items():
-        if workload.slug not in told[workload.team_id]:
-            by_team[workload.team_id].append((workload, roles))
+    chosen = ModelVersion.objects.filter(pk=model.pk)
+    lines = [
+        line
+        for standing in standings(Workload.objects.all(), today=retires_on, models=chosen)
+        for line in standing.lines
+    ]
+    teams = dict(Workload.objects.filter(pk__in=[line.pk for line in lines]).values_list("pk", "team_id"))
+    by_team: defaultdict[int, list[OnModel]] = defaultdict(list)
+    for line in sorted(lines, key=attrgetter("workload")):
+        if line.workload not in told[teams[line.pk]]:
+            by_team[teams[line.pk]].append(line)
     for team_id, entries in by_team.items():
         n = len(entries)
         when = "today" if left == 0 else f"in {left} day{'' if left == 1 else 's'}, on {retires_on}"
-        named = ", ".join(f"{workload.slug} ({' and '.join(roles)})" for workload, roles in entries[:5])
+        named = ", ".join(f"{line.workload} ({' and '.join(line.roles)})" for line in entries[:5])
         more = f" and {n - 5} more" if n > 5 else ""
         yield News(
             key=f"{stem}:{team_id}:{len(told[team_id])}",
@@ -62,29 +65,19 @@ def _news(model: ModelVersion, retires_on: date, warning: int, left: int) -> Ite
             team_id=team_id,
             words=f"{model} retires {when}: {n} workload{' is' if n == 1 else 's are'} on it, {named}{more}",
             data={
-                "team": entries[0][0].team.slug,
+                "team": entries[0].team,
                 "model": model.slug,
                 "vendor": model.vendor.slug,
                 "retires_on": retires_on.isoformat(),
                 "days_left": left,
                 "warning": warning,
                 "workloads": [
-                    {"workload": workload.slug, "as": list(roles), "pilots": sorted({*chain(*roles.values())})}
-                    for workload, roles in entries
+                    {
+                        "workload": line.workload,
+                        "as": list(line.roles),
+                        "pilots": sorted({*chain(*line.roles.values())}),
+                    }
+                    for line in entries
                 ],
             },
         )
-
-
-def _workloads_on(model: ModelVersion) -> Roles:
-    found: Roles = {}
-    for workload in Workload.objects.filter(runs_on=model).select_related("team"):
-        found.setdefault(workload, {}).setdefault("in production", [])
-    pilots = Pilot.objects.select_related("workload__team").order_by("slug")
-    for role, rows in (
-        ("incumbent", pilots.filter(incumbent=model, status__in=_ON_INCUMBENT)),
-        ("candidate", pilots.filter(candidate=model, status__in=_ON_CANDIDATE)),
-    ):
-        for pilot in rows:
-            found.setdefault(pilot.workload, {}).setdefault(role, []).append(pilot.slug)
-    return dict(sorted(found.items(), key=lambda entry: entry[0].slug))

@@ -39,6 +39,8 @@ _TO_ACT_ON = FOR_OWNERS | {
     NoticeKind.DRIFT_ALARMED,
     NoticeKind.RETIREMENT_NEAR,
 }
+# What the team's managers are written to about, too.
+_FOR_MANAGERS_AT_ONCE = FOR_OWNERS | FOR_MANAGERS | {NoticeKind.RETIREMENT_NEAR, NoticeKind.CAPTURE_REQUESTED}
 _MANAGING = (TeamRole.MANAGER, TeamRole.ADMIN)
 
 
@@ -49,9 +51,7 @@ def default_mode(kind: NoticeKind, *, answers: bool, role: TeamRole | None) -> N
     are written to where nobody else will act; others are told what they ask for.
     """
     manages = role in _MANAGING
-    if (answers and kind in _TO_ACT_ON) or (
-        manages and kind in (*FOR_MANAGERS, *FOR_OWNERS, NoticeKind.RETIREMENT_NEAR)
-    ):
+    if (answers and kind in _TO_ACT_ON) or (manages and kind in _FOR_MANAGERS_AT_ONCE):
         return NoticeMode.EMAIL
     return NoticeMode.IN_APP if answers or manages else NoticeMode.OFF
 

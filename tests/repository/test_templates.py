@@ -26,6 +26,7 @@ GIVEN_ADDRESSES = {
     "pilots/mail/notices.html": "an e-mail: made by ``pilots.links`` from a URL name",
     "pilots/_reference.html": "only http and https pass the filter is_link; no referrer, no opener",
     "pilots/_sort_header.html": "a query made by the tag",
+    "pilots/attention/_lines.html": "made by ``action_path`` from a URL name",
     "pilots/_empty.html": "made by {% url %} in the including template",
 }
 

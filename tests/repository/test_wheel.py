@@ -153,7 +153,14 @@ def test_a_bare_host_runs_on_the_wheel_alone(proofs: dict[str, Proof]) -> None:
 def test_every_page_answers_under_the_prefix(proofs: dict[str, Proof]) -> None:
     seen = proofs["bare"].seen
     assert seen["refused"] == [302, "/switching/sign-in/?next=/switching/"]
-    forms = {"sign-out": 405, "choose-team": 405, "write-export": 405, "read-notices": 405}  # for POST only
+    forms = {
+        "sign-out": 405,
+        "choose-team": 405,
+        "write-export": 405,
+        "read-notices": 405,
+        "wake": 405,
+    }  # for POST only
+    forms |= {"snooze": 404, "prepare": 404}  # of a matter, and of a model, that the address names
     assert {name: status for name, status in seen["pages"].items() if status != 200} == {"sign-in": 302, **forms}
     assert {"home", "list", "retention", "exports", "pilot", "signed out"} <= set(seen["pages"])
 

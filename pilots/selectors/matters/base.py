@@ -11,7 +11,7 @@ from typing import Literal
 
 from django.db.models import QuerySet
 
-from evaluations.models import Team
+from evaluations.models import Team, Workload
 from pilots.enums import MatterKind
 from pilots.models import Pilot
 
@@ -57,6 +57,7 @@ class Scope:
 
     pilots: QuerySet[Pilot]
     teams: QuerySet[Team]
+    workloads: QuerySet[Workload]
     unassigned: bool  # also what belongs to no workload yet
     at: datetime
 

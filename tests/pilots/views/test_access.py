@@ -24,6 +24,7 @@ LISTS = {
     *REPORT_PAGES,
     "reviews",
     "catalogue",
+    "end-of-life",
     "endpoints",
     "prices",
     "traffic",
@@ -45,6 +46,8 @@ MANAGED_RUN = {"cancel", "judge-again", "resume"}
 ELSEWHERE = {"sign-in", "sign-out", "choose-team", "open", "answer", "write-export", "revoke-token", "answer-follow-up"}
 # Of a matter that waits: tests/pilots/views/test_attention.py.
 ELSEWHERE |= {"snooze", "wake"}
+# Of a model that ends: tests/pilots/views/test_end_of_life.py.
+ELSEWHERE |= {"prepare"}
 # What one person was told, and a team's webhooks: tests/pilots/views/test_notices.py.
 OF_NOTICES = {"read-notices", "follow-notice", "webhook", "renew-secret", "end-webhook", "repeat-delivery"}
 # Of those who manage any pilots: tests/pilots/views/test_traffic.py.
