@@ -44,3 +44,4 @@ class PilotsConfig(AppConfig):
         tick("pilots.tasks.tick_reminders", name="pilots-reminders", seconds=REMINDER_SECONDS)
         tick("pilots.tasks.tick_uploads", name="pilots-files")
         tick("pilots.tasks.tick_traffic", name="pilots-traffic")
+        tick("pilots.tasks.tick_forecasts", name="pilots-forecasts")

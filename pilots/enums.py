@@ -210,6 +210,7 @@ class MatterKind(Choice):
     APPROVAL = "approval", "decisions to approve"
     REASON = "reason", "reasons overdue"
     FOLLOW_UP = "follow_up", "follow-ups overdue"
+    PRICE = "price", "costs over the agreed limit"
     RETIREMENT = "retirement", "models that end"
     UNMAPPED = "unmapped", "traffic without a rule"
     WEBHOOK = "webhook", "webhooks that failed"

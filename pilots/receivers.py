@@ -12,6 +12,7 @@ from evaluations.models import DriftAlarm, ModelVersion, Price, ReplayRun
 from evaluations.signals import conflict_found, drift_alarmed, model_changed, price_saved, replay_run_concluded
 from pilots.enums import NoticeKind
 from pilots.models import Pilot, PilotEvent
+from pilots.services.forecasts import forecast_of_plan_due, forecasts_of_model_due
 from pilots.services.notices import tell_of_drift, tell_of_finding, tell_of_price, tell_of_run
 from pilots.services.projection import reproject
 from pilots.services.savings_readings import savings_of_model_due, savings_of_plan_due, savings_of_vendor_due
@@ -21,12 +22,14 @@ from pilots.services.savings_readings import savings_of_model_due, savings_of_pl
 def _run_concluded(run: ReplayRun, at: datetime, **kwargs: object) -> None:
     tell_of_run(run, at=at)
     savings_of_plan_due(run.plan_version.plan_id)
+    forecast_of_plan_due(run.plan_version.plan_id)
 
 
 @receiver(price_saved)
 def _price_saved(price: Price, created: bool, at: datetime, **kwargs: object) -> None:
     tell_of_price(price, created=created, at=at)
     savings_of_model_due(price.model)
+    forecasts_of_model_due(price.model)
 
 
 @receiver(model_changed)

@@ -55,6 +55,14 @@ def tick_traffic() -> None:
 
 
 @task
+def tick_forecasts() -> None:
+    """Read what changed prices mean for the pilots that go on."""
+    from pilots.services.forecasts import read_due_forecasts
+
+    read_due_forecasts(now=timezone.now(), stopping=stopping)
+
+
+@task
 def tick_notices() -> None:
     """Tell people and programs what there is to tell."""
     from pilots.services.deliveries import deliver_due

@@ -13,7 +13,7 @@ from typing import Any
 
 from pilots.demo.history import history_rows
 
-COLUMNS = ("workload", "day", "model", "requests", "errors")
+COLUMNS = ("workload", "day", "model", "requests", "input_tokens", "output_tokens", "errors")
 
 _WORKLOADS, _DAYS, _AGREES_FOR_DAYS = 14, 90, 60
 _SILENT_FOR_DAYS, _UNMAPPED = 19, "search-assistant-v2"
@@ -45,7 +45,12 @@ def traffic_rows(*, anchor: date) -> Iterator[dict[str, Any]]:
 
 def _row(workload: str, day: date, model: str, requests: int, rng: random.Random) -> dict[str, Any]:
     errors = int(requests * rng.uniform(0.0, 0.004))
-    return {"workload": workload, "day": day.isoformat(), "model": model, "requests": requests, "errors": errors}
+    taken = {
+        "input_tokens": int(requests * rng.uniform(780, 860)),
+        "output_tokens": int(requests * rng.uniform(180, 210)),
+    }
+    names = {"workload": workload, "day": day.isoformat(), "model": model}
+    return {**names, "requests": requests, **taken, "errors": errors}
 
 
 def _stays(life: list[dict[str, Any]], *, since: date) -> bool:

@@ -183,6 +183,11 @@ def _costs(document: Document) -> Iterator[str]:
         yield ""
         yield f"{row['pilot']} ({row['incumbent']} to {row['candidate']}), run {row['run']}"
         yield from _cost_lines(row["lines"], row["currency"])
+        if row["forecast"]:
+            yield f"  at the prices of {row['forecast']['read_at'][:10]}:"
+            yield from _cost_lines(row["forecast"]["lines"], row["currency"])
+            for metric in row["forecast"]["no_longer_met"]:
+                yield f"    {metric} was met at the prices of the run and is no longer shown to be"
         if row["what_if"]:
             yield "  at the supposed prices:"
             yield from _cost_lines(row["what_if"], row["currency"])

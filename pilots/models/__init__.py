@@ -4,6 +4,7 @@ from pilots.models.attention import HomeVisit, Snooze
 from pilots.models.claims import Claim
 from pilots.models.exports import ExportFile
 from pilots.models.followups import FollowUp
+from pilots.models.forecasts import CostForecast
 from pilots.models.history import EventAttachment, PilotEvent, Spell
 from pilots.models.notices import Delivery, Notice, NoticeSettings, Notification, Webhook
 from pilots.models.pilots import Pilot
@@ -23,6 +24,7 @@ from pilots.models.uploads import Upload
 __all__ = [
     "ApiToken",
     "Claim",
+    "CostForecast",
     "Delivery",
     "EventAttachment",
     "ExportFile",

@@ -16,6 +16,7 @@ from pilots.selectors.matters.base import Matter, Scope, Source
 from pilots.selectors.matters.drift import alarms
 from pilots.selectors.matters.life import approvals, conflicts, follow_ups, reasons
 from pilots.selectors.matters.outside import failed_webhooks, unmapped_traffic
+from pilots.selectors.matters.prices import price_changes
 from pilots.selectors.matters.retirements import retirements
 from pilots.selectors.matters.runs import stopped_runs, stuck_runs
 
@@ -27,6 +28,7 @@ SOURCES: tuple[Source, ...] = (
     approvals,
     reasons,
     follow_ups,
+    price_changes,
     retirements,
     unmapped_traffic,
     failed_webhooks,

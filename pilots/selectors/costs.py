@@ -1,5 +1,5 @@
 """What switching costs or saves, by pilot and pair, and the prices at which that tips. Public surface: ``costs``,
-``CostsReport``, ``PilotCosts``, ``PairCosts``, ``SupposedPrice``.
+``CostsReport``, ``PilotCosts``, ``PairCosts``, ``Forecast``, ``SupposedPrice``.
 
 Costs are those of replayed requests, as read at the end of the newest run. Prices that are supposed are held against
 the tokens of the same answers; nothing of it is stored. What was saved since a cutover comes from observed traffic
@@ -11,20 +11,19 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 from django.db.models import QuerySet
 
 from evaluations.enums import ArmRole, Verdict
 from evaluations.models import ReplayRun, RunArm
-from evaluations.pricing import PriceRow, cost_of, price_in_force
-from evaluations.providers.base import Usage
-from evaluations.selectors.breakeven import ArmPrices, arm_prices
-from evaluations.selectors.costs import CostFigures, CostLine, read_costs, stored_costs
-from evaluations.selectors.evidence import Repriced, evidence_for
-from pilots.models import Pilot
+from evaluations.pricing import PriceRow
+from evaluations.selectors.costs import CostFigures, CostLine, stored_costs
+from evaluations.selectors.repricing import lines_at
+from pilots.models import CostForecast, Pilot
 from pilots.selectors.documents import report_document
 from pilots.selectors.evidence_report import newest_runs
 from pilots.selectors.filters import ReportFilters
@@ -32,7 +31,7 @@ from pilots.selectors.savings import Savings, savings
 
 _MET = frozenset({Verdict.BETTER, Verdict.NON_INFERIOR})
 # A price that is supposed is in force, whatever day it is to begin on.
-_ALWAYS = datetime(9999, 12, 31, tzinfo=UTC)
+ALWAYS = date.max
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +58,19 @@ class PilotCosts:
     monthly_incumbent: Decimal | None  # what they cost by the replayed requests; None: unknown
     monthly_candidate: Decimal | None
     lines: tuple[CostLine, ...]  # per request, per success
+    forecast: Forecast | None  # at the prices of today; None: they are those of the run, or the past was asked for
     what_if: tuple[CostLine, ...]  # the same at the prices that were supposed; empty: none was, or none is of its arms
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What the newest run's answers cost at prices that have changed since. The run's own figures stay as they are."""
+
+    read_at: datetime
+    lines: tuple[CostLine, ...]
+    monthly_incumbent: Decimal | None
+    monthly_candidate: Decimal | None
+    no_longer_met: tuple[str, ...]  # metrics of agreed criteria that were met at the prices of the run
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +119,7 @@ def costs(
         .filter(plan__isnull=False)
         .select_related("workload__team", "incumbent", "candidate")
     )
+    forecasts = _forecasts(filters, [run.pk for run in runs.values()])
     rows, unread = [], 0
     for pilot in shown:
         run = runs.get(pilot.plan_id or 0)
@@ -115,7 +127,8 @@ def costs(
         if run is None or found is None:
             unread += 1
         else:
-            rows.append(_row(pilot, run, found, _supposed(run, what_if) if what_if else ()))
+            supposed = _supposed(run, what_if) if what_if else ()
+            rows.append(_row(pilot, run, found, forecasts.get(pilot.pk), supposed))
     return CostsReport(
         as_of=filters.as_of,
         known_at=filters.known_at,
@@ -128,7 +141,35 @@ def costs(
     )
 
 
-def _row(pilot: Pilot, run: ReplayRun, found: CostFigures, what_if: tuple[CostLine, ...]) -> PilotCosts:
+def _forecasts(filters: ReportFilters, runs: Iterable[int]) -> dict[int, CostForecast]:
+    """By pilot's key; of the runs that are shown."""
+    if not filters.present:
+        return {}
+    wanted = set(runs)
+    rows = CostForecast.objects.exclude(lines=None).filter(run__isnull=False)
+    return {row.pilot_id: row for row in rows if row.run_id in wanted}
+
+
+def _forecast(row: CostForecast, run: ReplayRun, requests: int | None) -> Forecast | None:
+    if row.run_id != run.pk or row.read_at is None:
+        return None
+    lines = msgspec.convert(row.lines, tuple[CostLine, ...])
+    return Forecast(
+        read_at=row.read_at,
+        lines=lines,
+        monthly_incumbent=_times(lines[0].incumbent, requests),
+        monthly_candidate=_times(lines[0].candidate, requests),
+        no_longer_met=tuple(row.no_longer_met),
+    )
+
+
+def _row(
+    pilot: Pilot,
+    run: ReplayRun,
+    found: CostFigures,
+    forecast: CostForecast | None,
+    what_if: tuple[CostLine, ...],
+) -> PilotCosts:
     requests = pilot.workload.monthly_requests
     per_request = found.lines[0]
     return PilotCosts(
@@ -145,6 +186,7 @@ def _row(pilot: Pilot, run: ReplayRun, found: CostFigures, what_if: tuple[CostLi
         monthly_incumbent=_times(per_request.incumbent, requests),
         monthly_candidate=_times(per_request.candidate, requests),
         lines=found.lines,
+        forecast=None if forecast is None else _forecast(forecast, run, requests),
         what_if=what_if,
     )
 
@@ -158,16 +200,8 @@ def _supposed(run: ReplayRun, what_if: Sequence[SupposedPrice]) -> tuple[CostLin
     rows = {
         ArmRole(arm.role): _of_arm(arm, run.currency, what_if) for arm in run.arms.select_related("model", "endpoint")
     }
-    if not any(rows.values()):
-        return ()
-    frozen = arm_prices(run, at=run.created_at)
-    supposed = {role: price_in_force(given, at=_ALWAYS) for role, given in rows.items() if given}
-    prices = ArmPrices(
-        run.currency, {**frozen.rows, **{role: row for role, row in supposed.items() if row is not None}}
-    )
-    repriced = {role: _by_tokens(given) for role, given in rows.items() if given}
-    evidence = evidence_for(run.plan_version, period=run.period, repriced=repriced)
-    return read_costs(run.plan_version.document, evidence, prices=prices).lines
+    given = {role: found for role, found in rows.items() if found}
+    return lines_at(run, given, on=ALWAYS) if given else ()
 
 
 def _of_arm(arm: RunArm, currency: str, what_if: Sequence[SupposedPrice]) -> list[PriceRow]:
@@ -177,16 +211,6 @@ def _of_arm(arm: RunArm, currency: str, what_if: Sequence[SupposedPrice]) -> lis
         for one in what_if
         if one.model == arm.model.slug and one.endpoint in (None, endpoint) and one.row.currency == currency
     ]
-
-
-def _by_tokens(rows: Sequence[PriceRow]) -> Repriced:
-    def price(uncached: int | None, read: int | None, written: int | None, output: int | None) -> float | None:
-        usage = Usage(input_uncached=uncached, cache_read=read, cache_write=written, output_total=output)
-        total = (uncached or 0) + (read or 0) + (written or 0)
-        amount = cost_of(usage, price_in_force(rows, at=_ALWAYS, input_tokens=total))
-        return None if amount is None else float(amount)
-
-    return price
 
 
 def _pairs(rows: Iterable[PilotCosts]) -> tuple[PairCosts, ...]:

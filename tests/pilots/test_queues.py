@@ -60,6 +60,7 @@ def test_the_scheduler_ticks_on_default_and_its_sending_is_its_sign_of_life(sent
         "pilots-schedules": ("pilots.tasks.tick_schedules", 5.0, "default"),
         "pilots-sweep": ("evaluations.tasks.sweep", 5.0, "default"),
         "pilots-traffic": ("pilots.tasks.tick_traffic", 5.0, "default"),
+        "pilots-forecasts": ("pilots.tasks.tick_forecasts", 5.0, "default"),
     }
     assert {name: (entry["task"], entry["schedule"].seconds) for name, entry in entries.items()} == {
         name: (task, seconds) for name, (task, seconds, _) in ticks.items()

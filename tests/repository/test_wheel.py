@@ -31,12 +31,14 @@ WORK = {
     "pilots.tasks.tick_notices",
     "pilots.tasks.tick_schedules",
     "pilots.tasks.tick_traffic",
+    "pilots.tasks.tick_forecasts",
     "pilots.tasks.tick_uploads",
     "pilots.tasks.write_export_file",
 }
 SCHEDULE = [
     "pilots-exports",
     "pilots-files",
+    "pilots-forecasts",
     "pilots-notices",
     "pilots-purge",
     "pilots-reminders",
