@@ -107,6 +107,11 @@ class FinishReason(Choice):
 class ArmRole(Choice):
     INCUMBENT = "incumbent", "incumbent"
     CANDIDATE = "candidate", "candidate"
+    JUDGE = "judge", "judge"  # the one side of a judging: it is called about the answers of the other two
+
+
+# What a replay compares.
+COMPARED = (ArmRole.INCUMBENT, ArmRole.CANDIDATE)
 
 
 class Flip(IntEnum):
@@ -237,6 +242,21 @@ class Decision(Choice):
     DO_NOT_SWITCH = "do_not_switch", "A criterion failed"
     KEEP_TESTING = "keep_testing", "Not yet decided"
     KEEP_INCUMBENT = "keep_incumbent", "Not shown in time: keep the incumbent"
+
+
+class JudgeMode(Choice):
+    """How a model judges the answers of two others."""
+
+    PAIRWISE = "pairwise", "both answers side by side, in both orders"
+    RUBRIC = "rubric", "one answer at a time, from 1 to 5"
+
+
+class Preference(Choice):
+    """What a judge prefers of two answers."""
+
+    CANDIDATE = "candidate", "candidate is better"
+    INCUMBENT = "incumbent", "incumbent is better"
+    TIE = "tie", "neither is better"
 
 
 class ReviewChoice(Choice):

@@ -14,7 +14,7 @@ from django.db import close_old_connections
 from django.utils import timezone
 
 from evaluations.celery_app import outlive_the_broker, send_hints
-from evaluations.enums import Beat
+from evaluations.enums import Beat, RunStatus
 
 logger = logging.getLogger(__name__)
 
@@ -79,8 +79,10 @@ def settle_run(run_id: int) -> None:
     from evaluations.services import replays
 
     run = ReplayRun.objects.filter(pk=run_id).first()
-    if run is not None:
-        replays.settle_run(run=run, at=timezone.now())
+    if run is not None and replays.settle_run(run=run, at=timezone.now()):
+        judging = ReplayRun.objects.filter(judges=run, status=RunStatus.PENDING).first()
+        if judging is not None:
+            hint(judging.pk, chunks=1)
 
 
 @task

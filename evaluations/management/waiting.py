@@ -45,7 +45,7 @@ def wait_for(run: ReplayRun, *, say: Callable[[str], None]) -> bool:
         said = 0.0
         while True:
             run.refresh_from_db()
-            if run.decision or stop.is_set():
+            if run.is_read or stop.is_set():
                 break
             progress = run_progress(run, now=timezone.now())
             if time.monotonic() - said >= 1:
@@ -67,6 +67,10 @@ def wait_for(run: ReplayRun, *, say: Callable[[str], None]) -> bool:
             signal.signal(number, handler)
     run.refresh_from_db()
     say(_line(run_progress(run, now=timezone.now())))
+    judging = ReplayRun.objects.filter(judges=run, judged__isnull=True).first()
+    if run.is_read and judging is not None:
+        say(f"run {run.pk} has ended; its answers are judged: {judging}")
+        wait_for(judging, say=say)
     return run.status is RunStatus.FINISHED
 
 
@@ -83,7 +87,7 @@ def _work(run_id: int, stop: threading.Event, broken: list[Exception]) -> None:
         run = ReplayRun.objects.get(pk=run_id)
         while not stop.is_set():
             run.refresh_from_db()
-            if run.decision:
+            if run.is_read:
                 return
             if work_once(run=run, stopping=stop.is_set) is None:
                 settle_run(run=run, at=timezone.now())

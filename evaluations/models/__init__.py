@@ -16,7 +16,7 @@ from evaluations.models.samples import (
     SampleSet,
     SampleSetMember,
 )
-from evaluations.models.scores import ComparisonRow, Rescoring, ScoreRow, ScoringTurn
+from evaluations.models.scores import ComparisonRow, Judgement, Rescoring, ScoreRow, ScoringTurn
 from evaluations.models.teams import BudgetMonth, DataAgreement, Membership, Team, Workload
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "Endpoint",
     "EndpointPace",
     "Heartbeat",
+    "Judgement",
     "Membership",
     "ModelVersion",
     "Plan",

@@ -29,10 +29,17 @@ from evaluations.models.samples import Sample, SampleSet
 
 
 class ReplayRun(models.Model):
-    """One execution of a sample set against both arms. Counters are kept by the same commits as the rows."""
+    """One execution of a sample set against both arms. Counters are kept by the same commits as the rows.
+
+    A *judging* is a run too, with the judge as its one arm: it asks about the answers of the replay that it ``judges``,
+    under a cap of its own, and has no verdict.
+    """
 
     plan_version = models.ForeignKey(PlanVersion, on_delete=models.PROTECT, related_name="runs")
     sample_set = models.ForeignKey(SampleSet, on_delete=models.PROTECT, null=True, related_name="runs")  # None: no new
+    judges = models.OneToOneField(
+        "self", on_delete=models.PROTECT, null=True, related_name="judging"
+    )  # None: a replay, not a judging
     status = EnumField(RunStatus, default=RunStatus.PENDING)
     status_reason = models.CharField(max_length=60, blank=True)
     trigger = EnumField(RunTrigger, default=RunTrigger.MANUAL)
@@ -61,6 +68,7 @@ class ReplayRun(models.Model):
     decision_reason = models.CharField(max_length=300, blank=True)
     costs = models.JSONField(null=True)  # of the plan version at its end, as a document; None: not ended
     drift_read = models.BooleanField(default=False)  # whether its end was read for drift
+    judged = models.JSONField(null=True)  # what a plan version's judge had said at the judging's end; None: not ended
     version = models.PositiveIntegerField(default=1)
 
     class Meta:
@@ -79,7 +87,12 @@ class ReplayRun(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"run {self.pk}"
+        return f"run {self.pk}" if self.judges_id is None else f"judging {self.pk} of run {self.judges_id}"
+
+    @property
+    def is_read(self) -> bool:
+        """Whether it has ended, and what it says is kept."""
+        return bool(self.decision) if self.judges_id is None else self.judged is not None
 
     @property
     def not_the_look(self) -> bool:

@@ -1,11 +1,11 @@
-"""Stored scores, whose turn it is to make them, the comparisons that a run ended with, and later readings of it."""
+"""Stored scores and judgements, whose turn it is to make them, what a run ended with, and later readings of it."""
 
 from __future__ import annotations
 
 from django.conf import settings
 from django.db import models
 
-from evaluations.enums import CriterionRole, Decision, Verdict
+from evaluations.enums import ArmRole, CriterionRole, Decision, Preference, Verdict
 from evaluations.models.fields import EnumField, one_of
 from evaluations.models.plans import PlanVersion
 from evaluations.models.replays import Completion, ReplayRun
@@ -31,6 +31,32 @@ class ScoreRow(models.Model):
 
     def __str__(self) -> str:
         return f"{self.key} of {self.completion}"
+
+
+class Judgement(models.Model):
+    """What a judge's answer says, read once: its preference between two answers, or its mark for one of them.
+
+    The completion is the judge's own, of a judging: it tells the sample, the judge's endpoint and how the call ended.
+    """
+
+    completion = models.OneToOneField(Completion, on_delete=models.CASCADE, primary_key=True, related_name="judgement")
+    shown = EnumField(ArmRole)  # whose answer stood first; of a mark: whose answer it is for
+    preferred = EnumField(Preference, blank=True)  # '': it said nothing that counts, or gave a mark
+    score = models.FloatField(null=True)  # 0 to 1; None: it said nothing that counts, or named a preference
+    cause = models.CharField(max_length=60, blank=True)  # why it said nothing that counts; '': it did
+    judge_version = models.CharField(max_length=40)  # of the question and of how its answer is read
+
+    class Meta:
+        constraints = [
+            one_of("shown", ArmRole, "judgement_shown_known"),
+            models.CheckConstraint(
+                condition=models.Q(preferred__in=["", *(word.value for word in Preference)]),
+                name="judgement_preferred_known",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"judgement of {self.completion}"
 
 
 class ScoringTurn(models.Model):

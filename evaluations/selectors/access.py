@@ -40,6 +40,13 @@ class Access:
         return SampleSet.objects.filter(workload__team__in=self.teams())
 
     def runs(self) -> QuerySet[ReplayRun]:
+        """Replays."""
+        return self._runs().filter(judges=None)
+
+    def judgings(self) -> QuerySet[ReplayRun]:
+        return self._runs().filter(judges__isnull=False)
+
+    def _runs(self) -> QuerySet[ReplayRun]:
         return ReplayRun.objects.filter(plan_version__plan__workload__team__in=self.teams())
 
     def review_batches(self) -> QuerySet[ReviewBatch]:

@@ -18,6 +18,7 @@ from evaluations.scorers.registry import SCORERS
 from evaluations.selectors.breakeven import ArmPrices, read_break_even
 from evaluations.selectors.criteria import Criterion, Reading, read_failure_rate, read_score
 from evaluations.selectors.evidence import ENDED, Evidence
+from evaluations.selectors.judge_figures import JUDGE_METRICS
 from evaluations.selectors.ratio_criteria import QUANTILES, read_ratio
 from evaluations.selectors.review_figures import METRIC as HUMAN_PREFERENCE
 from evaluations.selectors.sentences import sentence_for
@@ -26,6 +27,8 @@ from evaluations.statistics.noninferiority import overall_decision
 DEFAULT_T_STAR = 750.0
 NOT_YET_DUE = "not_yet_due"
 DRIFTED = "drifted"
+# Said by people, or a judge, when the replay has ended: why they are not computable here.
+_LATER = {HUMAN_PREFERENCE: "reviewed_later", **dict.fromkeys(JUDGE_METRICS.values(), "judged_later")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +134,8 @@ def read_plan(
         if criterion.metric in kept:
             readings.append((criterion, _as_read(kept[criterion.metric])))
             continue
-        if criterion.metric == HUMAN_PREFERENCE:
-            readings.append((criterion, Reading(n=0, verdict=Verdict.NOT_COMPUTABLE, reason="reviewed_later")))
+        if criterion.metric in _LATER:
+            readings.append((criterion, Reading(n=0, verdict=Verdict.NOT_COMPUTABLE, reason=_LATER[criterion.metric])))
             continue
         if criterion.max_ratio is not None:
             reading = read_ratio(

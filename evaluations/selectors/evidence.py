@@ -75,7 +75,7 @@ class Evidence:
 
 def runs_until(run: ReplayRun) -> QuerySet[ReplayRun]:
     """``run``, which has ended, and the runs of its plan version and period that had ended before."""
-    same = Q(plan_version=run.plan_version_id, period=run.period)
+    same = Q(plan_version=run.plan_version_id, judges=None, period=run.period)
     before = same & Q(status__in=ENDED, finished_at__lte=run.finished_at)
     return ReplayRun.objects.filter(Q(pk=run.pk) | before).order_by("pk")
 
@@ -102,7 +102,7 @@ def evidence_for(
     ``judged_by``: what the scorers of that later version made of the runs until ``at_end_of``, which has ended.
     ``repriced``: the arms that cost what their answers' tokens would cost at other prices.
     """
-    runs = Q(run__plan_version=version) & Q(run__status__in=ENDED)
+    runs = Q(run__plan_version=version) & Q(run__judges=None) & Q(run__status__in=ENDED)
     if at_end_of is not None:
         period = at_end_of.period
     if period is not None:

@@ -1,4 +1,4 @@
-"""Where a run stands. Public surface: ``RunProgress``, ``run_progress``, ``run_document``.
+"""Where a run stands. Public surface: ``RunProgress``, ``run_progress``, ``run_document``, ``judging_document``.
 
 Progress is cheap whatever the run's size: counters on its own row, and a few rows of running totals.
 """
@@ -94,4 +94,27 @@ def run_document(run: ReplayRun) -> dict[str, Any]:
         "period": run.period,
         "plan_version": run.plan_version.number,
         "plan_digest": run.plan_version.digest,
+    }
+
+
+def judging_document(judging: ReplayRun) -> dict[str, Any]:
+    """The same of a judging: no verdict, and of three arms only the judge."""
+    judge, figures = judging.plan_version.document["judge"], judging.judged
+    [arm] = arm_summaries(judging).values()
+    return {
+        "judging": judging.pk,
+        "run": judging.judges_id,
+        "pilot": judging.plan_version.plan.slug,
+        "status": str(judging.status),
+        "status_reason": judging.status_reason or None,
+        "mode": judge["mode"],
+        "rubric": judge["rubric"],
+        "judge_version": judge["scorer"]["version"],
+        "total": judging.total,
+        "done": judging.done,
+        "judge": arm.to_document(),
+        "budget": {"amount": f"{judging.budget_amount:f}", "currency": judging.currency},
+        "figures": figures,
+        "plan_version": judging.plan_version.number,
+        "plan_digest": judging.plan_version.digest,
     }

@@ -1,6 +1,7 @@
 """What reviewers prefer, how far they agree with each other, and each scorer with them.
 
-Public surface: ``METRIC``, ``read_reviews``, ``stored_reviews``, ``preferences_by``.
+Public surface: ``METRIC``, ``read_reviews``, ``stored_reviews``, ``preferences_by``; ``Label``, ``labels``,
+``against_people``, ``unread_by_people``, ``limits_of``, ``word_of`` for what else prefers one of two answers.
 
 A sample counts once: with what its reviewers agree on, what a third decided, the one answer that there is, or, while
 two disagree, with the mean of both. Figures are kept when a batch is closed; nothing is counted again to show them.
@@ -33,7 +34,7 @@ _VALUE = {Preferred.CANDIDATE: 1.0, Preferred.INCUMBENT: -1.0, Preferred.BOTH_GO
 _WORDS = list(Preferred)
 
 
-class _Judged(NamedTuple):
+class Label(NamedTuple):
     """One sample that somebody answered."""
 
     sample_id: int
@@ -48,24 +49,16 @@ def read_reviews(version: PlanVersion, method: ReviewChoice, evidence: Evidence)
     Only samples that were chosen at random say what people would prefer of all of them; of others the document counts,
     and its interval is of those samples.
     """
-    batches = ReviewBatch.objects.filter(plan_version=version, method=method, closed_at__isnull=False)
-    reviews = list(
-        Review.objects.filter(item__batch__in=batches)
-        .select_related("item__sample")
-        .only("place", "candidate_left", "side", "reviewer", "item__state", "item__preferred", "item__sample__cluster")
-        .order_by("item", "place")
-    )
-    of_item: dict[int, list[Review]] = {}
-    for review in reviews:
-        of_item.setdefault(review.item_id, []).append(review)
-    judged = [row for rows in of_item.values() if (row := _judged(rows)) is not None]
+    batches, of_item = _read(version, method)
+    reviews = [review for rows in of_item.values() for review in rows]
+    judged = [row for rows in of_item.values() if (row := _label(rows)) is not None]
     states = Counter(rows[0].item.state for rows in of_item.values())
     words = Counter(rows[0].item.preferred for rows in of_item.values() if rows[0].item.preferred)
     alpha = float(version.document["alpha"])
     return {
         **_preference(version, judged, alpha=alpha),
         "method_of_choice": str(method),
-        "batches": len({row.pk for row in batches}),
+        "batches": batches,
         "samples": len(of_item),
         "unanswered": len(of_item) - len(judged),
         "disputed": states[ReviewState.DISPUTED],
@@ -79,6 +72,27 @@ def read_reviews(version: PlanVersion, method: ReviewChoice, evidence: Evidence)
             for entry in version.document["scorers"]
         ],
     }
+
+
+def labels(version: PlanVersion, method: ReviewChoice) -> list[Label]:
+    """What people said of each sample of the closed batches that were chosen by ``method``."""
+    _, of_item = _read(version, method)
+    return [row for rows in of_item.values() if (row := _label(rows)) is not None]
+
+
+def _read(version: PlanVersion, method: ReviewChoice) -> tuple[int, dict[int, list[Review]]]:
+    """How many closed batches there are, and their reviews by item."""
+    batches = ReviewBatch.objects.filter(plan_version=version, method=method, closed_at__isnull=False)
+    reviews = (
+        Review.objects.filter(item__batch__in=batches)
+        .select_related("item__sample")
+        .only("place", "candidate_left", "side", "reviewer", "item__state", "item__preferred", "item__sample__cluster")
+        .order_by("item", "place")
+    )
+    of_item: dict[int, list[Review]] = {}
+    for review in reviews:
+        of_item.setdefault(review.item_id, []).append(review)
+    return batches.count(), of_item
 
 
 def stored_reviews(version: PlanVersion, *, until: datetime | None = None) -> dict[ReviewChoice, Mapping[str, Any]]:
@@ -98,24 +112,24 @@ def preferences_by(versions: Iterable[int], *, until: datetime) -> dict[int, Map
     return {version: document for version, document in rows if document is not None}
 
 
-def _judged(reviews: Sequence[Review]) -> _Judged | None:
+def _label(reviews: Sequence[Review]) -> Label | None:
     item = reviews[0].item
     said = [review.preferred for review in reviews if review.place < DISPUTE]
     values = [_VALUE[item.preferred]] if item.preferred else [_VALUE[word] for word in said if word is not None]
     if not values:
         return None
     settled = item.state is not ReviewState.DISPUTED
-    return _Judged(item.sample_id, item.sample.cluster, float(np.mean(values)), settled)
+    return Label(item.sample_id, item.sample.cluster, float(np.mean(values)), settled)
 
 
-def _preference(version: PlanVersion, judged: Sequence[_Judged], *, alpha: float) -> dict[str, Any]:
+def _preference(version: PlanVersion, judged: Sequence[Label], *, alpha: float) -> dict[str, Any]:
     """The metric's row, in the terms of a comparison document."""
     values = np.array([row.value for row in judged])
     agreed = next((entry for entry in version.document["criteria"] if entry["metric"] == METRIC), None)
     margin = None if agreed is None or agreed["margin"] is None else float(agreed["margin"])
     difference = float(values.mean()) if len(values) else None
-    lower, upper, method, groups, reason = _interval(judged, values, alpha=alpha)
-    word = Verdict.NOT_COMPUTABLE if difference is None else _word(lower, upper, margin)
+    lower, upper, method, groups, reason = limits_of(judged, values, alpha=alpha)
+    word = Verdict.NOT_COMPUTABLE if difference is None else word_of(lower, upper, margin)
     if word is Verdict.INCONCLUSIVE:
         reason = reason or "wide"
     return {
@@ -137,8 +151,8 @@ def _preference(version: PlanVersion, judged: Sequence[_Judged], *, alpha: float
     }
 
 
-def _interval(
-    judged: Sequence[_Judged], values: NDArray[np.float64], *, alpha: float
+def limits_of(
+    judged: Sequence[Label], values: NDArray[np.float64], *, alpha: float
 ) -> tuple[float | None, float | None, str, int | None, str | None]:
     """Limits of the mean, method, number of groups, and why there are none."""
     if not len(values):
@@ -159,7 +173,7 @@ def _interval(
     return graded.lower, graded.upper, "paired_t", None, None if graded.lower is not None else "no_spread"
 
 
-def _word(lower: float | None, upper: float | None, margin: float | None) -> Verdict:
+def word_of(lower: float | None, upper: float | None, margin: float | None) -> Verdict:
     """Without a margin that was agreed before, only what is shown to be better or worse has a word."""
     if margin is not None:
         return verdict(lower, upper, margin).verdict
@@ -216,43 +230,51 @@ def _scorer(
     version: PlanVersion,
     method: ReviewChoice,
     key: str,
-    judged: Sequence[_Judged],
+    judged: Sequence[Label],
     evidence: Evidence,
     *,
     alpha: float,
 ) -> dict[str, Any]:
     """How often a scorer prefers what people prefer, and, from a random part, what people would say of all samples."""
     signs = preferences(evidence, key)
-    known = {row.sample_id: row for row in judged}
-    places = np.flatnonzero(~np.isnan(signs))
-    scored = {int(evidence.samples[place]): float(signs[place]) for place in places}
-    pairs = [(row, scored[pk]) for pk, row in known.items() if pk in scored]
+    scored = {int(evidence.samples[place]): float(signs[place]) for place in np.flatnonzero(~np.isnan(signs))}
+    clustered = len(np.unique(evidence.clusters)) < evidence.n
+    rest = None
+    if method is ReviewChoice.RANDOM and not clustered:
+        rest = unread_by_people(version, judged, scored)
+    return {"key": key, **against_people(judged, scored, rest, alpha=alpha)}
+
+
+def unread_by_people(version: PlanVersion, judged: Sequence[Label], said: Mapping[int, float]) -> list[float]:
+    """What was ``said`` of the samples that people could have read and have not."""
+    known = {row.sample_id for row in judged}
+    readable = set(reviewable(version).order_by().values_list("sample_id", flat=True).iterator(chunk_size=2000))
+    return [sign for pk, sign in said.items() if pk not in known and pk in readable]
+
+
+def against_people(
+    judged: Sequence[Label], said: Mapping[int, float], rest: Sequence[float] | None, *, alpha: float
+) -> dict[str, Any]:
+    """Agreement of what was ``said`` by sample (from -1, the incumbent, to 1) with people, and what they would say of
+    all samples: from ``rest``, what was said of those that they have not read; None: what they read is no random part.
+    """
+    pairs = [(row, said[row.sample_id]) for row in judged if row.sample_id in said]
     table = [[0] * 3 for _ in range(3)]
     for row, sign in pairs:
         if row.settled:
-            table[int(np.sign(row.value)) + 1][int(sign) + 1] += 1
+            table[int(np.sign(row.value)) + 1][int(np.sign(sign)) + 1] += 1
     n = sum(map(sum, table))
     found = cohens_kappa(table) if n else None
     estimate: dict[str, Any] = {"estimate": None, "lower": None, "upper": None, "rest": 0}
-    clustered = len(np.unique(evidence.clusters)) < evidence.n
-    if method is ReviewChoice.RANDOM and len(pairs) > 1 and not clustered:
-        readable = set(reviewable(version).order_by().values_list("sample_id", flat=True).iterator(chunk_size=2000))
-        rest = [sign for pk, sign in scored.items() if pk not in known and pk in readable]
-        if rest:
-            powered = prediction_powered_mean(
-                human=[row.value for row, _ in pairs],
-                judge_on_human=[sign for _, sign in pairs],
-                judge_rest=rest,
-                alpha=alpha,
-            )
-            estimate = {
-                "estimate": powered.estimate,
-                "lower": powered.lower,
-                "upper": powered.upper,
-                "rest": len(rest),
-            }
+    if rest and len(pairs) > 1:
+        powered = prediction_powered_mean(
+            human=[row.value for row, _ in pairs],
+            judge_on_human=[sign for _, sign in pairs],
+            judge_rest=rest,
+            alpha=alpha,
+        )
+        estimate = {"estimate": powered.estimate, "lower": powered.lower, "upper": powered.upper, "rest": len(rest)}
     return {
-        "key": key,
         "n": n,
         "agreed": None if found is None else found.agreement,
         "kappa": None if found is None else found.kappa,

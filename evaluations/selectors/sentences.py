@@ -25,6 +25,12 @@ REASONS: dict[str, str] = {
     "no_success": "one of the models solved no task",
     "no_reviews": "nobody has answered",
     "reviewed_later": "people judge it after the replay; it stands with the reviews",
+    "judged_later": "a model judges it after the replay; it stands with the judge's own figures",
+    "not_judged": "the judge's answers say nothing",
+    "position_bias": "it prefers whatever is shown first, so that its answers say nothing of the models",
+    "judge_flips": "it changes its mind with the order of the answers too often",
+    "no_human_labels": "no judge is believed alone: fewer than 50 samples, chosen at random, were also read by people",
+    "people_disagree": "people who read a random part do not point the same way",
     "not_measured": "it was not measured for both models",
 }
 
@@ -38,6 +44,8 @@ _LABELS = {
     "failure_rate": "failure rate",
     "refusal": "requests not refused",
     "human_preference": "human preference",
+    "judge_preference": "model judge's preference",
+    "judge_score": "model judge's mark",
 }
 
 

@@ -1,5 +1,5 @@
 """Answers as rows: written once, by whoever holds the lease. Public surface: ``FinalAnswer``, ``write_completions``,
-``record_recorded_answers``, ``give_up_on``, ``storable``.
+``store_uncalled``, ``record_recorded_answers``, ``give_up_on``, ``storable``.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ def _beyond_text(result: CompletionResult) -> Mapping[str, Any] | None:
     return None if result.message == plain else result.message
 
 
-def _store(claim: Claim, answers: Sequence[FinalAnswer], *, now: datetime) -> bool:
+def store_uncalled(claim: Claim, answers: Sequence[FinalAnswer], *, now: datetime) -> bool:
     """Answers that cost nothing and were not called for, in one transaction; False if the lease is lost."""
     with transaction.atomic():
         if not renew(claim, now=now):
@@ -157,7 +157,7 @@ def record_recorded_answers(claim: Claim, prices: Sequence[PriceRow], *, now: da
             )
         }
         answers = [_recorded(member, samples[member.sample_id], claim, prices, now=now) for member in part]
-        if not _store(claim, answers, now=now):
+        if not store_uncalled(claim, answers, now=now):
             return
 
 
@@ -195,4 +195,4 @@ def give_up_on(claim: Claim, works: Sequence[Work], *, now: datetime) -> None:
         )
         for work in works
     ]
-    _store(claim, answers, now=now)
+    store_uncalled(claim, answers, now=now)

@@ -157,8 +157,9 @@ def _origin(url: str) -> tuple[str, str | None, int | None]:
 def _freeze_again(endpoint: Endpoint, *, by: audit.Actor, at: datetime) -> None:
     """What was frozen named what is no longer called: later runs are judged by a plan that names the new."""
     frozen = PlanVersion.objects.values("plan")
-    arms = Q(incumbent_endpoint=endpoint) | Q(candidate_endpoint=endpoint)
-    for plan in Plan.objects.filter(arms, pk__in=frozen).order_by("slug"):
+    names = Q(incumbent_endpoint=endpoint) | Q(candidate_endpoint=endpoint)
+    names |= Q(definition__judge__endpoint=endpoint.slug)
+    for plan in Plan.objects.filter(names, pk__in=frozen).order_by("slug"):
         freeze_plan(plan=plan, by=by, at=at)
 
 

@@ -20,6 +20,7 @@ from evaluations.selectors.evidence import evidence_for
 from evaluations.services import audit
 from evaluations.services.bulk import recount
 from evaluations.services.drift import raise_alarm
+from evaluations.services.judging import judge_when_finished
 from evaluations.services.run_audit import audit_run
 from evaluations.services.scoring import score_run
 from evaluations.signals import replay_run_concluded, replay_run_finished
@@ -64,6 +65,7 @@ def conclude_run(*, run: ReplayRun, at: datetime, scored: bool = False) -> bool:
         for arm_id, kept in figures.items():
             RunArm.objects.filter(pk=arm_id).update(figures=kept)
         _keep(run, read, after_the_look=look is not None, at=at)
+        judge_when_finished(run=run, at=at)
         replay_run_concluded.send(sender=ReplayRun, run=run, at=at)
         transaction.on_commit(lambda: replay_run_finished.send(sender=ReplayRun, run=run))
     return True

@@ -7,6 +7,7 @@ Every state change is one conditional UPDATE: whoever lost the lease changes not
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -251,8 +252,8 @@ def lost_calls(claim: Claim) -> dict[int, int]:
     return dict(lost.values_list("sample_id").annotate(calls=Count("id")))
 
 
-def load_work(claim: Claim) -> list[Work]:
-    """What is left of the chunk, with the requests as this arm sends them."""
+def load_work(claim: Claim, asked: Mapping[int, CompletionRequest] | None = None) -> list[Work]:
+    """What is left of the chunk, with the requests as this arm sends them; ``asked``: with those, by sample."""
     members = open_members(claim)
     sent: dict[int, tuple[int, int]] = {}
     waiting_since: dict[int, datetime] = {}
@@ -270,13 +271,15 @@ def load_work(claim: Claim) -> list[Work]:
     works: list[Work] = []
     for first in range(0, len(members), _LOAD_SLICE):
         part = members[first : first + _LOAD_SLICE]
-        contents = SampleContent.objects.in_bulk([member.sample_id for member in part])
+        contents = {} if asked is not None else SampleContent.objects.in_bulk([member.sample_id for member in part])
         works += [
             Work(
                 sample_id=member.sample_id,
                 position=member.position,
                 repeat=claim.chunk.repeat,
-                request=CompletionRequest(adapted(contents[member.sample_id].request or {}, claim.arm.request)),
+                request=CompletionRequest(adapted(contents[member.sample_id].request or {}, claim.arm.request))
+                if asked is None
+                else asked[member.sample_id],
                 attempts=sent.get(member.sample_id, (0, 0))[0],
                 failures=sent.get(member.sample_id, (0, 0))[1],
                 waited_seconds=(now - waiting_since.get(member.sample_id, now)).total_seconds(),

@@ -25,7 +25,7 @@ from django.db import (
 from django.utils import timezone
 
 from evaluations.conf import setting
-from evaluations.enums import AttemptPurpose, AttemptState, CostState, Outcome, Purpose, RunStatus
+from evaluations.enums import ArmRole, AttemptPurpose, AttemptState, CostState, Outcome, Purpose, RunStatus
 from evaluations.models import Attempt, Completion, DataAgreement, Endpoint, ReplayRun, Team
 from evaluations.pricing import PriceRow, reservation
 from evaluations.providers.base import CompletionResult
@@ -55,6 +55,13 @@ class DatabaseLedger:
     _consents: dict[tuple[int | None, date], Consent] = field(default_factory=dict)
     _held: Held | None = None  # what the last look found, where calls may go on; None: look
     _look_by: datetime | None = None  # then the lease is to be renewed
+
+    @property
+    def _purpose(self) -> tuple[AttemptPurpose, Purpose]:
+        """Of the call, and what the data agreement has to list for it."""
+        if self.claim.arm.role is ArmRole.JUDGE:
+            return AttemptPurpose.JUDGE, Purpose.JUDGING
+        return AttemptPurpose.ARM, Purpose.EVALUATION
 
     @property
     def _team(self) -> Team:
@@ -220,7 +227,7 @@ class DatabaseLedger:
         if key not in self._consents:
             agreement = DataAgreement.objects.filter(pk=held.agreement_id or 0).first()
             self._consents[key] = consent_of(
-                agreement, team=self._team, endpoint=self.endpoint, purpose=Purpose.EVALUATION, at=now
+                agreement, team=self._team, endpoint=self.endpoint, purpose=self._purpose[1], at=now
             )
         return self._consents[key]
 
@@ -237,7 +244,7 @@ class DatabaseLedger:
                     self.endpoint.pk,
                     intent.work.repeat,
                     intent.number,
-                    AttemptPurpose.ARM,
+                    self._purpose[0],
                     AttemptState.SENT,
                     self.claim.owner,
                     need,

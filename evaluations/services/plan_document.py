@@ -1,7 +1,8 @@
 """What a plan says, as people write it and as it is frozen.
 
-Public surface: ``PlanDefinition`` and its parts, ``check_definition``, ``stored_definition``, ``definition_of``,
-``frozen_document``, ``frozen_scorers``, ``document_digest``, ``check_scorers``, ``METRICS``.
+Public surface: ``PlanDefinition`` and its parts, ``check_definition``, ``check_judge``, ``stored_definition``,
+``definition_of``, ``frozen_document``, ``frozen_scorers``, ``frozen_judge``, ``document_digest``,
+``check_scorers``, ``METRICS``.
 """
 
 from __future__ import annotations
@@ -15,12 +16,14 @@ from typing import Any
 
 import msgspec
 
-from evaluations.enums import GATES, CriterionRole, Looks
-from evaluations.models import Plan
+from evaluations.enums import GATES, ArmRole, CriterionRole, JudgeMode, Looks
+from evaluations.models import Endpoint, Plan
 from evaluations.models.fields import normalised
 from evaluations.plugins import PluginError
 from evaluations.scorers.base import ScorerConfigError
+from evaluations.scorers.judge import JUDGE, JUDGE_VERSION
 from evaluations.scorers.registry import SCORERS
+from evaluations.selectors.judge_figures import JUDGE_METRICS
 from evaluations.selectors.review_figures import METRIC as HUMAN_PREFERENCE
 from evaluations.services.errors import Refused
 
@@ -33,7 +36,9 @@ METRICS: dict[str, bool] = {
     "ttft_p95_ms": True,
     "failure_rate": False,
     HUMAN_PREFERENCE: False,  # said by reviewers, later
+    **dict.fromkeys(JUDGE_METRICS.values(), False),  # said by the plan's judge, later
 }
+LONGEST_RUBRIC = 8000  # characters
 
 
 class ScorerEntry(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
@@ -60,6 +65,19 @@ class BudgetEntry(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True
     max_calls: int | None = None
 
 
+class JudgeEntry(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """A model that is asked which of both answers is better, or how good each is."""
+
+    endpoint: str  # its slug; never an arm's model, nor one of an arm's family
+    rubric: str  # what it is to judge by, in words
+    budget: BudgetEntry  # of its own, for the answers of one replay
+    mode: JudgeMode = JudgeMode.PAIRWISE
+
+    @property
+    def metric(self) -> str:
+        return JUDGE_METRICS[self.mode]
+
+
 class PlanDefinition(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     """Everything of a plan but its arms."""
 
@@ -72,6 +90,7 @@ class PlanDefinition(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=T
     maximum_samples: int | None = None
     decide_by: date | None = None
     budget: BudgetEntry | None = None
+    judge: JudgeEntry | None = None
 
 
 def stored_definition(definition: PlanDefinition) -> dict[str, Any]:
@@ -119,6 +138,8 @@ def check_definition(definition: PlanDefinition, *, field: str = "plan") -> None
         seen.add(criterion.metric)
         if criterion.metric == HUMAN_PREFERENCE and criterion.role is not CriterionRole.ADVISORY:
             raise Refused("people judge after a replay has ended: this can only be advisory", field=f"{where}.role")
+        if criterion.metric in JUDGE_METRICS.values():
+            _check_judge_criterion(criterion, definition.judge, where)
         is_ratio = METRICS.get(criterion.metric, False)
         wanted, other = ("max_ratio", "margin") if is_ratio else ("margin", "max_ratio")
         value = getattr(criterion, wanted)
@@ -134,27 +155,68 @@ def check_definition(definition: PlanDefinition, *, field: str = "plan") -> None
         raise Refused("must be at least 1", field=f"{field}.minimum_samples")
     if definition.maximum_samples is not None and definition.maximum_samples < definition.minimum_samples:
         raise Refused("is below minimum_samples", field=f"{field}.maximum_samples")
-    budget = definition.budget
-    if budget is not None:
-        if not budget.amount.is_finite() or not Decimal(0) < budget.amount < Decimal(9_000_000):
-            raise Refused("must be above 0 and below 9 million", field=f"{field}.budget.amount")
-        if budget.assume_per_mtok is not None and set(budget.assume_per_mtok) != {"input", "output"}:
-            raise Refused("needs exactly input and output", field=f"{field}.budget.assume_per_mtok")
-        if budget.assume_per_mtok is not None and not all(
-            price.is_finite() and Decimal(0) <= price < Decimal(9_000_000) for price in budget.assume_per_mtok.values()
-        ):
-            raise Refused("must be prices per million tokens", field=f"{field}.budget.assume_per_mtok")
-        if budget.max_calls is not None and not 1 <= budget.max_calls < 2**31:
-            raise Refused("must be at least 1 and below 2 billion", field=f"{field}.budget.max_calls")
+    if definition.budget is not None:
+        _check_budget(definition.budget, f"{field}.budget")
+    judge = definition.judge
+    if judge is not None:
+        if not 1 <= len(judge.rubric.strip()) <= LONGEST_RUBRIC:
+            raise Refused(f"must be a text of 1 to {LONGEST_RUBRIC:,} characters", field=f"{field}.judge.rubric")
+        _check_budget(judge.budget, f"{field}.judge.budget")
+
+
+def _check_judge_criterion(criterion: CriterionEntry, judge: JudgeEntry | None, where: str) -> None:
+    if judge is None:
+        raise Refused("the plan names no judge", field=f"{where}.metric")
+    if criterion.metric != judge.metric:
+        raise Refused(f"a judge of mode {judge.mode} says {judge.metric}", field=f"{where}.metric")
+    if criterion.role is not CriterionRole.ADVISORY:
+        raise Refused("a model judge is an instrument with a bias: this can only be advisory", field=f"{where}.role")
+
+
+def _check_budget(budget: BudgetEntry, field: str) -> None:
+    if not budget.amount.is_finite() or not Decimal(0) < budget.amount < Decimal(9_000_000):
+        raise Refused("must be above 0 and below 9 million", field=f"{field}.amount")
+    if budget.assume_per_mtok is not None and set(budget.assume_per_mtok) != {"input", "output"}:
+        raise Refused("needs exactly input and output", field=f"{field}.assume_per_mtok")
+    if budget.assume_per_mtok is not None and not all(
+        price.is_finite() and Decimal(0) <= price < Decimal(9_000_000) for price in budget.assume_per_mtok.values()
+    ):
+        raise Refused("must be prices per million tokens", field=f"{field}.assume_per_mtok")
+    if budget.max_calls is not None and not 1 <= budget.max_calls < 2**31:
+        raise Refused("must be at least 1 and below 2 billion", field=f"{field}.max_calls")
 
 
 def check_ready(plan: Plan, definition: PlanDefinition) -> None:
     """Refuse to freeze a plan that could not be run or decided."""
     check_definition(definition)
+    check_judge(plan, definition)
     if plan.candidate_endpoint is None:
         raise Refused("the candidate needs an endpoint", field="candidate.endpoint")
     if not any(criterion.role in GATES for criterion in definition.criteria):
         raise Refused("at least one primary or guardrail criterion is needed", field="plan.criteria")
+
+
+def check_judge(plan: Plan, definition: PlanDefinition) -> Endpoint | None:
+    """The judge's endpoint; None: the plan has no judge. Refuse one that would judge itself or its kin."""
+    if definition.judge is None:
+        return None
+    endpoint = Endpoint.objects.filter(slug=definition.judge.endpoint).select_related("model__vendor").first()
+    if endpoint is None:
+        raise Refused(f"unknown endpoint {definition.judge.endpoint}", field="plan.judge.endpoint")
+    model = endpoint.model
+    for role, arm, called in (
+        (ArmRole.INCUMBENT, plan.incumbent_model, plan.incumbent_endpoint),
+        (ArmRole.CANDIDATE, plan.candidate_model, plan.candidate_endpoint),
+    ):
+        same_name = called is not None and called.wire_model == endpoint.wire_model
+        if arm.pk == model.pk or same_name:
+            raise Refused(f"{model.slug} is the {role}: no model judges its own answers", field="plan.judge.endpoint")
+        if arm.family and arm.family == model.family:
+            raise Refused(
+                f"{model.slug} is of the family {model.family}, as is the {role} {arm.slug}: a judge is of another",
+                field="plan.judge.endpoint",
+            )
+    return endpoint
 
 
 def check_scorers(document: Mapping[str, Any]) -> None:
@@ -198,8 +260,25 @@ def frozen_document(plan: Plan, definition: PlanDefinition) -> dict[str, Any]:
             "decide_by": None if definition.decide_by is None else definition.decide_by.isoformat(),
         },
         "error_rule": "a vendor's failure is a failed sample; our own failure leaves the pair out",
-        "judge": None,
+        "judge": frozen_judge(definition),
         "switched_threshold": {"share": "0.80", "days": 14},
+    }
+
+
+def frozen_judge(definition: PlanDefinition) -> dict[str, Any] | None:
+    """The judge of a plan as it would be frozen now."""
+    judge = definition.judge
+    if judge is None:
+        return None
+    endpoint = Endpoint.objects.select_related("model").get(slug=judge.endpoint)
+    return {
+        "model": endpoint.model.slug,
+        "protocol": endpoint.protocol,
+        "wire_model": endpoint.wire_model,
+        "parameters": endpoint.parameters,
+        "mode": str(judge.mode),
+        "rubric": judge.rubric,
+        "scorer": {"name": JUDGE, "version": JUDGE_VERSION},
     }
 
 

@@ -15,6 +15,7 @@ from evaluations.services.errors import Conflict, Refused
 from evaluations.services.plan_document import (
     PlanDefinition,
     check_definition,
+    check_judge,
     check_ready,
     definition_of,
     document_digest,
@@ -73,6 +74,7 @@ def save_plan(
     plan = Plan.objects.filter(slug=slug).first()
     if plan is not None and all(getattr(plan, name) == value for name, value in values.items()):
         return plan, None
+    check_judge(Plan(slug=slug, **values), definition)
     if plan is None:
         plan = Plan.objects.create(slug=slug, **values)
         created = True

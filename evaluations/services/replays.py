@@ -35,35 +35,28 @@ from evaluations.models import (
     Chunk,
     Completion,
     Endpoint,
-    EndpointPace,
-    ModelVersion,
     Plan,
     ReplayRun,
     RunArm,
     SampleSet,
 )
-from evaluations.pricing import PriceRow, price_in_force
-from evaluations.providers.recorded import RECORDED_VERSION
-from evaluations.providers.registry import PROVIDERS
-from evaluations.providers.usage import tier_of
 from evaluations.selectors.consent import called_arms, refusals
 from evaluations.selectors.drift import period_of
 from evaluations.selectors.estimates import Estimate, estimate_replay
 from evaluations.selectors.evidence import ENDED
-from evaluations.selectors.prices import prices_for
 from evaluations.selectors.purging import purged_of
 from evaluations.selectors.unreplayed import unreplayed
 from evaluations.services import audit
 from evaluations.services.conclusions import conclude_run
 from evaluations.services.errors import Conflict, Refused
+from evaluations.services.judging import conclude_judging
 from evaluations.services.pacing import lift_pauses
-from evaluations.services.plan_document import check_scorers
+from evaluations.services.plan_document import BudgetEntry, check_scorers, definition_of
 from evaluations.services.purging import lock_contents
+from evaluations.services.run_arms import chunk_calls, frozen_arm
 from evaluations.services.run_audit import audit_run
 from evaluations.services.sample_sets import INBOX, freeze_part
 from evaluations.services.scoring import score_run
-
-CHUNK_SECONDS = 20.0
 
 
 @transaction.atomic
@@ -183,38 +176,12 @@ def _arms(plan: Plan, *, at: datetime) -> list[RunArm]:
     candidate = plan.candidate_endpoint
     if candidate is None:
         raise Refused("the candidate needs an endpoint", field="candidate.endpoint")
+    limited = plan.assume_per_mtok is not None or plan.max_calls is not None
+    common: dict[str, Any] = {"currency": plan.budget_currency, "limited": limited, "at": at}
     return [
-        _arm(ArmRole.INCUMBENT, plan, plan.incumbent_model, plan.incumbent_endpoint, plan.incumbent_request, at=at),
-        _arm(ArmRole.CANDIDATE, plan, plan.candidate_model, candidate, plan.candidate_request, at=at),
+        frozen_arm(ArmRole.INCUMBENT, plan.incumbent_model, plan.incumbent_endpoint, plan.incumbent_request, **common),
+        frozen_arm(ArmRole.CANDIDATE, plan.candidate_model, candidate, plan.candidate_request, **common),
     ]
-
-
-def _arm(
-    role: ArmRole, plan: Plan, model: ModelVersion, endpoint: Endpoint | None, request: dict[str, Any], *, at: datetime
-) -> RunArm:
-    prices = prices_for(model=model, endpoint=endpoint, currency=plan.budget_currency)
-    if endpoint is not None and plan.assume_per_mtok is None and plan.max_calls is None:
-        tier = tier_of({**request.get("parameters", {}), **endpoint.parameters}.get("service_tier"))
-        price = price_in_force(prices, at=at, service_tier=tier)
-        if price is None or not price.disclosed:
-            served = f" for service tier {tier}" if tier else ""
-            raise Refused(
-                f"{model.slug} has no {plan.budget_currency} price in force{served}: give the budget assume_per_mtok"
-                " or max_calls",
-                field=f"{role}.endpoint",
-            )
-    return RunArm(
-        role=role,
-        model=model,
-        endpoint=endpoint,
-        request=request,
-        prices=[row.to_json() for row in prices],
-        provider_version=PROVIDERS.get(endpoint.protocol).version if endpoint else RECORDED_VERSION,
-    )
-
-
-def prices_of(arm: RunArm) -> list[PriceRow]:
-    return [PriceRow.from_json(row) for row in arm.prices]
 
 
 def _paid_at_once(run: ReplayRun, expected: Estimate | None) -> int:
@@ -227,25 +194,10 @@ def _paid_at_once(run: ReplayRun, expected: Estimate | None) -> int:
 
 def _chunks(arms: Sequence[RunArm], *, size: int, repeats: int, at_most: int) -> Iterator[Chunk]:
     """Slices of about 20 s of work, ``at_most`` of so many calls; the arms take turns, so that both advance."""
-    steps = [min(_chunk_calls(arm.endpoint), at_most) for arm in arms]
+    steps = [min(chunk_calls(arm.endpoint), at_most) for arm in arms]
     for repeat in range(repeats):
         for start, place in merge(*(zip(range(0, size, step), again(place)) for place, step in enumerate(steps))):
             yield Chunk(arm=arms[place], repeat=repeat, start=start, stop=min(start + steps[place], size))
-
-
-def _chunk_calls(endpoint: Endpoint | None) -> int:
-    """As many as the endpoint's pace allows in that time: its limits, and how long it took for a call so far."""
-    if endpoint is None:
-        return int(setting("CHUNK_MAX_CALLS"))
-    seen = EndpointPace.objects.filter(endpoint=endpoint).first() or EndpointPace(endpoint=endpoint)
-    per_second = [setting("CHUNK_DEFAULT_CALLS") / CHUNK_SECONDS]
-    if seen.call_seconds:
-        per_second = [endpoint.max_concurrency / seen.call_seconds]
-    if requests := endpoint.requests_per_minute or seen.stated_requests_per_minute:
-        per_second.append(requests / 60)
-    if (tokens := endpoint.tokens_per_minute or seen.stated_tokens_per_minute) and seen.call_tokens:
-        per_second.append(tokens / 60 / seen.call_tokens)
-    return max(20, min(int(CHUNK_SECONDS * min(per_second)), int(setting("CHUNK_MAX_CALLS"))))
 
 
 @transaction.atomic
@@ -270,8 +222,9 @@ def resume_run(*, run: ReplayRun, by: audit.Actor, at: datetime, budget: Decimal
     if budget is None and run.status in (RunStatus.PENDING, RunStatus.RUNNING):
         _lift_pauses(run, by=by, at=at)
         return
-    if budget is None and run.status is RunStatus.STOPPED_BY_BUDGET and plan.budget_currency == run.currency:
-        budget = plan.budget_amount if (plan.budget_amount or 0) > run.budget_amount else None
+    caps = _caps(run)
+    if budget is None and run.status is RunStatus.STOPPED_BY_BUDGET and caps is not None:
+        budget = caps.amount if caps.currency == run.currency and caps.amount > run.budget_amount else None
     lock_contents(plan.workload_id)
     if run.sample_set is not None and (purged := purged_of(run.sample_set)):
         raise Refused(f"{purged:,} of its {run.sample_set.size:,} samples were purged: start another", field="run")
@@ -282,7 +235,8 @@ def resume_run(*, run: ReplayRun, by: audit.Actor, at: datetime, budget: Decimal
         changes["budget_amount"] = budget
     elif run.status is RunStatus.STOPPED_BY_BUDGET and run.status_reason not in OTHER_CAPS:
         raise Refused("raise the cap to resume a run that its budget stopped", field="budget")
-    if run.status_reason == StopReason.MAX_CALLS and plan.max_calls is not None and plan.max_calls <= run.calls:
+    max_calls = run.plan_version.plan.max_calls if run.judges_id is None else None if caps is None else caps.max_calls
+    if run.status_reason == StopReason.MAX_CALLS and max_calls is not None and max_calls <= run.calls:
         raise Refused(f"all {run.calls:,} calls are used up: raise max_calls in the plan's budget", field="max_calls")
     stopped = [RunStatus.CANCELLED, RunStatus.FAILED, RunStatus.STOPPED_BY_BUDGET]
     if not ReplayRun.objects.filter(pk=run.pk, status__in=stopped).update(
@@ -293,7 +247,8 @@ def resume_run(*, run: ReplayRun, by: audit.Actor, at: datetime, budget: Decimal
         decision="",
         decision_reason="",
         drift_read=False,
-        max_calls=plan.max_calls,
+        judged=None,
+        max_calls=max_calls,
         version=F("version") + 1,
         **changes,
     ):
@@ -304,6 +259,15 @@ def resume_run(*, run: ReplayRun, by: audit.Actor, at: datetime, budget: Decimal
     run.rescorings.all().delete()
     run.refresh_from_db()
     audit_run(run, "replay_run.resumed", by=by, at=at, data={"budget": f"{run.budget_amount} {run.currency}"})
+
+
+def _caps(run: ReplayRun) -> BudgetEntry | None:
+    """What the plan allows now: a replay, or, if it still has a judge, a judging. None: nothing is said."""
+    plan = run.plan_version.plan
+    if run.judges_id is not None:
+        judge = definition_of(plan).judge
+        return None if judge is None else judge.budget
+    return None if plan.budget_amount is None else BudgetEntry(plan.budget_amount, plan.budget_currency)
 
 
 def _lift_pauses(run: ReplayRun, *, by: audit.Actor, at: datetime) -> None:
@@ -349,10 +313,12 @@ def settle_run(*, run: ReplayRun, at: datetime) -> bool:
     scored = run.status is RunStatus.RUNNING and is_complete(run)
     if scored:
         # Scores first: the run is finished only when its evidence can be read.
-        if not score_run(run):
+        if run.judges_id is None and not score_run(run):
             return False
         refused = Completion.objects.filter(arm__run=run, outcome=Outcome.NOT_PERMITTED).exists()
         end_run(run=run, status=RunStatus.FINISHED, reason=Outcome.NOT_PERMITTED if refused else "", at=at)
-    if run.status in ENDED and not run.decision and is_quiet(run, at=at):
+    if run.status in ENDED and not run.is_read and is_quiet(run, at=at):
+        if run.judges_id is not None:
+            return conclude_judging(run=run, at=at)
         return conclude_run(run=run, at=at, scored=scored)
     return False

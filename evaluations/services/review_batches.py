@@ -18,6 +18,7 @@ from evaluations.models import PlanVersion, Review, ReviewBatch, ReviewItem, Tea
 from evaluations.models.reviews import candidate_stands_left
 from evaluations.selectors.access import Access
 from evaluations.selectors.evidence import evidence_for
+from evaluations.selectors.judge_figures import read_judge
 from evaluations.selectors.review_figures import read_reviews
 from evaluations.selectors.reviewable import chosen
 from evaluations.services import audit
@@ -128,6 +129,8 @@ def close_batch(*, batch: ReviewBatch, by: audit.Actor, at: datetime) -> ReviewB
             raise Conflict("somebody else has closed the batch")
         batch.refresh_from_db()
         batch.document = read_reviews(batch.plan_version, batch.method, evidence)
+        # Held against what people say now.
+        batch.document["judge"] = read_judge(batch.plan_version)
         batch.save(update_fields=["document"])
         _audit(batch, "review_batch.closed", by=by, at=at, data={"samples": batch.document["n"]})
     return batch

@@ -18,7 +18,7 @@ def audit_run(
         action=action,
         object_type="replay_run",
         object_id=run.pk,
-        object_label=f"run {run.pk} of {run.plan_version.plan.slug}",
+        object_label=f"{run} of {run.plan_version.plan.slug}",
         team=run.plan_version.plan.workload.team,
         data=data,
     )

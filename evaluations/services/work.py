@@ -13,12 +13,13 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 
 from django.db import close_old_connections
+from django.db.models import Q
 from django.utils import timezone
 
 from evaluations.conf import setting
-from evaluations.enums import PAUSES_VENDOR, STOPS_ARM, AttemptState, Outcome, PauseReason, RunStatus
+from evaluations.enums import PAUSES_VENDOR, STOPS_ARM, ArmRole, AttemptState, Outcome, PauseReason, RunStatus
 from evaluations.models import Attempt, Endpoint, ReplayRun, RunArm
-from evaluations.providers.base import EndpointConfig
+from evaluations.providers.base import CompletionRequest, EndpointConfig
 from evaluations.providers.credentials import CredentialMissing, read_credential
 from evaluations.providers.egress import Egress
 from evaluations.providers.egress_policy import EgressPolicy
@@ -30,10 +31,13 @@ from evaluations.replay.pacing import Learned, Pace
 from evaluations.selectors.queue import paused_endpoints
 from evaluations.services.answers import give_up_on, record_recorded_answers
 from evaluations.services.budget import cap_reached
-from evaluations.services.leases import Claim, claim_chunk, load_work, lost_calls, release
+from evaluations.services.judge_requests import questions
+from evaluations.services.judging import close_unanswered
+from evaluations.services.leases import Claim, claim_chunk, load_work, lost_calls, open_members, release
 from evaluations.services.ledger import DatabaseLedger, close_thread_connections
 from evaluations.services.pacing import DatabaseMeter, pause_seconds, show_pause
-from evaluations.services.replays import end_run, note_pause, prices_of, settle_run
+from evaluations.services.replays import end_run, note_pause, settle_run
+from evaluations.services.run_arms import prices_of
 from evaluations.services.storage import has_room, show_full
 
 Stop = Callable[[], bool]
@@ -90,7 +94,8 @@ def _call(claim: Claim, stopping: Stop) -> None:
         release(claim, done=False)
         _stop_arm(claim, Outcome.AUTH, str(error))
         return
-    works, lost = load_work(claim), lost_calls(claim)
+    asked = _asked(claim)
+    works, lost = load_work(claim, asked), lost_calls(claim)
     if hopeless := [work for work in works if _is_hopeless(work, lost)]:
         give_up_on(claim, hopeless, now=timezone.now())
         works = [work for work in works if not _is_hopeless(work, lost)]
@@ -120,6 +125,15 @@ def _call(claim: Claim, stopping: Stop) -> None:
             .first()
         )
         _stop_arm(claim, last.outcome if last else Outcome.AUTH, "")
+
+
+def _asked(claim: Claim) -> dict[int, CompletionRequest] | None:
+    """What a judge is asked, by sample; None: the arm answers the samples' own requests."""
+    if claim.arm.role is not ArmRole.JUDGE:
+        return None
+    asked = questions(claim.arm, round_=claim.chunk.repeat, members=open_members(claim))
+    close_unanswered(claim, asked)
+    return asked
 
 
 def _is_hopeless(work: Work, lost: Mapping[int, int]) -> bool:
@@ -223,4 +237,5 @@ def endpoint_config(endpoint: Endpoint) -> EndpointConfig:
 
 def open_runs() -> list[ReplayRun]:
     """Runs that a sweep looks after: not ended, or ended and not yet read."""
-    return list(ReplayRun.objects.filter(decision="").order_by("id"))
+    unread = Q(judges=None, decision="") | Q(judges__isnull=False, judged__isnull=True)
+    return list(ReplayRun.objects.filter(unread).order_by("id"))

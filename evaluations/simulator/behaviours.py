@@ -64,6 +64,7 @@ class ModelBehaviour:
     cached_input_share: float = 0.0  # part of the input served from the vendor's cache
     served_model: str | None = None  # the name in answers; None = the name asked for
     shutdown_on: date | None = None  # as told by GET /v1/models
+    judge: str | None = None  # how it judges when a plan's judge is asked; a name in judges.JUDGES. None: it does not
 
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {

@@ -18,6 +18,7 @@ import yaml
 
 from evaluations.simulator.answers import AnswerKey, Recordings, SimulatorConfigError
 from evaluations.simulator.behaviours import FAULTS, PRESETS, ModelBehaviour
+from evaluations.simulator.judges import JUDGES
 
 __all__ = ["SimulatorConfig", "SimulatorConfigError", "behaviour_from", "load_config"]
 
@@ -165,6 +166,12 @@ def _script(value: Any, where: str) -> tuple[str, ...]:
     return tuple(value)
 
 
+def _judge(value: Any, where: str) -> str:
+    if value not in JUDGES:
+        raise SimulatorConfigError(f"{where} must be one of: {', '.join(JUDGES)}")
+    return str(value)
+
+
 _CHECKS: Mapping[str, Any] = {
     "latency_ms": _number,
     "latency_sigma": _number,
@@ -182,4 +189,5 @@ _CHECKS: Mapping[str, Any] = {
     "cached_input_share": _share,
     "served_model": _text,
     "shutdown_on": _day,
+    "judge": _judge,
 }

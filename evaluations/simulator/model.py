@@ -11,6 +11,7 @@ from evaluations.simulator.answers import conversation_key, from_schema, invente
 from evaluations.simulator.behaviours import Decision, ModelBehaviour
 from evaluations.simulator.config import SimulatorConfig
 from evaluations.simulator.dialects.base import Call, Failure, Reply, ToolCall, cut, dumps
+from evaluations.simulator.judges import judgement
 from evaluations.simulator.transport import INVALID_UTF8
 
 REFUSAL = "I'm sorry, but I can't help with that request."
@@ -30,6 +31,8 @@ def reply_to(call: Call, config: SimulatorConfig, behaviour: ModelBehaviour, dec
     elif call.tool is not None:
         text = ""
         tool_calls = (ToolCall(call.tool.name, from_schema({"type": "object", **call.tool.schema}, key)),)
+    elif behaviour.judge is not None and (said := judgement(behaviour.judge, call.conversation)) is not None:
+        text = said
     else:
         known = config.answers.answer(call.conversation, accuracy=decision.accuracy, luck=decision.luck)
         if known is not None:

@@ -4,21 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from enum import StrEnum
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from evaluations.enums import Preference
 from evaluations.statistics.distributions import sign_test, z_quantile
 from evaluations.statistics.inputs import Vector, count, listed, same_length, share, square, vector
 from evaluations.statistics.paired import tango
 from evaluations.statistics.results import BradleyTerry, Kappa, PairwiseJudge, PredictionPowered, StatisticsError
-
-
-class Preference(StrEnum):
-    CANDIDATE = "candidate"
-    INCUMBENT = "incumbent"
-    TIE = "tie"
 
 
 def pairwise_judge(verdicts: Sequence[Sequence[str]], *, alpha: float = 0.05) -> PairwiseJudge:

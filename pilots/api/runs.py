@@ -124,7 +124,7 @@ class OfAPilotsReplays(OfAPilot):
 class PilotReplays(OfAPilotsReplays):
     @operation("list_replays", "List a pilot's replay runs", answers=Page[RunSummary], query=PageQuery)
     def get(self, request: Request, slug: str, query: PageQuery) -> Page[RunSummary]:
-        rows = _listed(ReplayRun.objects.filter(plan_version__plan__pilot=self.pilot(slug)))
+        rows = _listed(ReplayRun.objects.filter(plan_version__plan__pilot=self.pilot(slug), judges=None))
         return page_of(request, query, rows, _summaries, order="-pk")
 
     @operation(

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from evaluations.enums import ArmRole, Outcome
+from evaluations.enums import COMPARED, ArmRole, Outcome
 from evaluations.models import ReplayRun
 from evaluations.selectors.raw_rows import RawAnswer, Tally, tally_of
 from evaluations.services.errors import Refused
@@ -133,11 +133,11 @@ def _outcomes_sheet(tallies: Sequence[Tally]) -> Sheet:
         of[tally.role] = of.get(tally.role, 0) + tally.n
     columns = [
         Column("outcome", "Outcome"),
-        *(Column(role.value, role.label.capitalize(), Kind.INTEGER) for role in ArmRole),
+        *(Column(role.value, role.label.capitalize(), Kind.INTEGER) for role in COMPARED),
     ]
     counted = 'COUNTIFS({{answers.arm}},"{role}",{{answers.outcome}},{{outcome}})'
     rows = [
-        [outcome.label, *(Formula(counted.format(role=role.label), counts[outcome].get(role, 0)) for role in ArmRole)]
+        [outcome.label, *(Formula(counted.format(role=role.label), counts[outcome].get(role, 0)) for role in COMPARED)]
         for outcome in Outcome
         if outcome in counts
     ]
@@ -182,7 +182,7 @@ def _runs_sheet(runs: Sequence[RegisteredRun], called: dict[int, str], tallies: 
 def _lines(tallies: Sequence[Tally], currencies: Sequence[str]) -> Iterator[SummaryLine]:
     total = sum(tally.n for tally in tallies)
     yield SummaryLine("rows", "Answers and failures", "COUNT({answers.run})", total, section="All rows")
-    for role in ArmRole:
+    for role in COMPARED:
         of = [tally for tally in tallies if tally.role is role]
         if not of:
             continue

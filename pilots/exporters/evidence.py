@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from evaluations.enums import ArmRole, CriterionRole, Decision, Preferred, Verdict
+from evaluations.enums import COMPARED, ArmRole, CriterionRole, Decision, JudgeMode, Preferred, Verdict
 from pilots.exporters.base import Column, Cover, Document, ExportRequest, Formula, Kind, Sheet, SummaryLine
 from pilots.exporters.vendor_copy import Copy, copy_for
 from pilots.exporters.words import NOT_YET, digest_of, stem
@@ -21,6 +21,7 @@ DEFINITIONS: Mapping[str, str] = {
     "Worse, inconclusive": "Shown to be worse than agreed; or not decided by the samples so far.",
     "Harmful, beneficial flips": "Samples that the incumbent passed and the candidate failed, and the other way round.",
     "Human preference": "What people said who compared both answers blind, of samples chosen at random.",
+    "Model judge": "What a third model prefers in both orders; no word without people who read a part of the same.",
     "After the fact": "The plan was changed when evidence was known already.",
 }
 _CELLS = (
@@ -60,7 +61,7 @@ class EvidenceExporter:
                 *(
                     [_own_sheet(read, copy)]
                     if copy.vendor
-                    else [_criteria_sheet(read), _tables_sheet(read), *_people_sheets(read)]
+                    else [_criteria_sheet(read), _tables_sheet(read), *_people_sheets(read), *_judge_sheets(read)]
                 ),
             ],
             file_stem=stem("evidence", filters.as_of, request.audience),
@@ -225,6 +226,59 @@ def _people_sheets(read: Sequence[PilotEvidence]) -> Iterator[Sheet]:
     yield Sheet("people", "Human preference", columns, rows, "What people prefer, read blind", frozen_columns=1)
 
 
+def _judge_sheets(read: Sequence[PilotEvidence]) -> Iterator[Sheet]:
+    """What a model judge prefers; no sheet where none was asked."""
+    found = [(pilot.pilot, pilot.judge) for pilot in read if pilot.judge is not None]
+    if not found:
+        return
+    counts = (
+        ("wins", "Candidate wins"),
+        ("losses", "Incumbent wins"),
+        ("ties", "Neither"),
+        ("flips", "Changes of mind"),
+    )
+    columns = [
+        Column("pilot", "Pilot"),
+        Column("judge", "Judge"),
+        Column("mode", "Asked"),
+        Column("verdict", "Verdict", Kind.VERDICT),
+        Column("late", "After the fact", description="Not a criterion of the frozen plan"),
+        Column("pairs", "Pairs judged", Kind.INTEGER, "In both orders", unknown=""),
+        *(Column(name, words, Kind.INTEGER, unknown="") for name, words in counts),
+        Column("to_first", "Of these to the first shown", Kind.INTEGER, "Position bias", unknown=""),
+        Column("n", "Samples", Kind.INTEGER, "With a vendor's failures, which lose without a judge"),
+        Column("missing", "Missing", Kind.INTEGER, "Not judged, or the judge's answer said nothing"),
+        Column("estimate", "Net preference", Kind.DECIMAL, "Candidate less incumbent", decimals=4),
+        Column("lower", "From", Kind.DECIMAL, "Lower limit of the interval", decimals=4),
+        Column("upper", "To", Kind.DECIMAL, "Upper limit of the interval", decimals=4),
+        Column("people", "Also read by people", Kind.INTEGER),
+        Column("kappa", "Kappa", Kind.DECIMAL, "Agreement with people beyond chance", decimals=2),
+        Column("powered", "People on all", Kind.DECIMAL, "What people would say of all samples", decimals=4),
+        Column("sentence", "In words", width=60, wrap=True),
+    ]
+    rows = [
+        (
+            pilot,
+            said["judge"]["model"],
+            JudgeMode(said["mode"]).label,
+            Verdict(said["verdict"]).label,
+            said["after_the_fact"],
+            *((said["pairs"] or {}).get(name) for name in ("n", "wins", "losses", "ties", "flips", "flips_to_first")),
+            said["n"],
+            said["missing"],
+            said["difference"],
+            said["lower"],
+            said["upper"],
+            said["people"]["n"],
+            said["people"]["kappa"],
+            said["people"]["estimate"],
+            said["sentence"],
+        )
+        for pilot, said in found
+    ]
+    yield Sheet("judge", "Model judge", columns, rows, "What a model judge prefers", frozen_columns=1)
+
+
 def _own_sheet(read: Sequence[PilotEvidence], copy: Copy) -> Sheet:
     """What one vendor's models achieved. Differences and their limits would give the other model away."""
     columns = [
@@ -258,7 +312,7 @@ def _own(
 ) -> Iterator[tuple[PilotEvidence, CriterionRow, ArmRole, str, float | None]]:
     for pilot in read:
         for row in criterion_rows(pilot.comparisons):
-            for arm in ArmRole:
+            for arm in COMPARED:
                 model = getattr(pilot, arm.value)
                 if copy.owns(model):
                     yield pilot, row, arm, model, getattr(row, arm.value)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC
 
-from evaluations.enums import ArmRole
+from evaluations.enums import COMPARED
 from evaluations.models import ReplayRun
 from evaluations.selectors.arms import ArmSummary, arm_summaries
 from evaluations.services.errors import Refused
@@ -159,7 +159,7 @@ def _plan_lines(profile: PilotProfile) -> Iterator[SummaryLine]:
 
 
 def _arm_lines(arms: Arms, currencies: Sequence[str]) -> Iterator[SummaryLine]:
-    for role in ArmRole:
+    for role in COMPARED:
         summaries = [roles[role] for roles in arms.values() if role in roles]
         if not summaries:
             continue

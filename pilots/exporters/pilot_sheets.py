@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from evaluations.enums import STOPS_ARM, ArmRole, Outcome
+from evaluations.enums import COMPARED, STOPS_ARM, ArmRole, Outcome
 from evaluations.selectors.arms import ArmSummary
 from evaluations.selectors.sentences import label_of
 from pilots.exporters.base import UNKNOWN, Column, Formula, Kind, Sheet
@@ -62,7 +62,7 @@ def _facts(profile: PilotProfile, content: bool) -> Iterator[tuple[str, str | No
         yield "Minimum samples", str(document["minimum_samples"])
         for name, value in document["horizon"].items():
             yield f"Horizon: {name.replace('_', ' ')}", "none" if value is None else str(value)
-        for role in ArmRole:
+        for role in COMPARED:
             yield f"{role.label.capitalize()} arm", _told(_arm_as_agreed(document["arms"][role.value], content))
         for scorer in document["scorers"]:
             yield f"Scorer {scorer['key']}", _told(scorer)
@@ -148,10 +148,10 @@ def rates_sheet(reading: Reading | None) -> Sheet:
     """The criteria that are shares of the requests, for the chart."""
     columns = [
         Column("criterion", "Criterion"),
-        *(Column(role.value, role.label.capitalize(), Kind.PERCENT) for role in ArmRole),
+        *(Column(role.value, role.label.capitalize(), Kind.PERCENT) for role in COMPARED),
     ]
     rows = [
-        [row.label, *(Formula(f"{{criteria.{role}:{at}}}", getattr(row, role.value)) for role in ArmRole)]
+        [row.label, *(Formula(f"{{criteria.{role}:{at}}}", getattr(row, role.value)) for role in COMPARED)]
         for at, row in enumerate(reading.criteria if reading else (), 1)
         if row.unit == "share"
     ]
@@ -236,10 +236,10 @@ def outcomes_sheet(arms: Mapping[int, Mapping[str, ArmSummary]]) -> Sheet:
                 by_role[role] = by_role.get(role, 0) + n
     columns = [
         Column("outcome", "Outcome"),
-        *(Column(role.value, role.label.capitalize(), Kind.INTEGER) for role in ArmRole),
+        *(Column(role.value, role.label.capitalize(), Kind.INTEGER) for role in COMPARED),
     ]
     rows = [
-        [outcome.label, *(Formula(_counted(outcome, role), counts[outcome].get(role, 0)) for role in ArmRole)]
+        [outcome.label, *(Formula(_counted(outcome, role), counts[outcome].get(role, 0)) for role in COMPARED)]
         for outcome in Outcome
         if any(counts.get(outcome, {}).values())
     ]

@@ -97,6 +97,9 @@ def _evidence(document: Document) -> Iterator[str]:
         if (people := pilot["human_preference"]) is not None:
             mark = " (after the fact)" if people["after_the_fact"] else ""
             yield f"  {people['metric']}{mark}: {people['verdict'].replace('_', '-')}. {people['sentence']}"
+        if (judge := pilot["judge"]) is not None:
+            mark = " (after the fact)" if judge["after_the_fact"] else ""
+            yield f"  {judge['metric']}{mark}: {judge['verdict'].replace('_', '-')}. {judge['sentence']}"
 
 
 _MARKS = {"after_the_fact": "plan changed after the fact", "after_the_look": "after the look"}

@@ -13,9 +13,10 @@ from typing import Any, Literal
 
 from django.db.models import Max, Min
 
-from evaluations.enums import ArmRole, CriterionRole, Decision, Looks, Outcome, RunStatus, Verdict
+from evaluations.enums import ArmRole, CriterionRole, Decision, JudgeMode, Looks, Outcome, RunStatus, Verdict
 from evaluations.models import Completion, ReplayRun
 from evaluations.selectors.comparisons import stored_comparisons
+from evaluations.selectors.judge_figures import JUDGE_METRICS
 from evaluations.selectors.review_figures import METRIC
 from evaluations.selectors.sentences import REASONS, label_of
 from pilots.models import Pilot
@@ -207,4 +208,5 @@ def _unit(metric: str, document: Mapping[str, Any]) -> Unit:
         return "money"
     if metric.endswith("_ms"):
         return "ms"
-    return "share" if document["table"] is not None or metric in ("failure_rate", METRIC) else "score"
+    shares = ("failure_rate", METRIC, JUDGE_METRICS[JudgeMode.PAIRWISE])
+    return "share" if document["table"] is not None or metric in shares else "score"

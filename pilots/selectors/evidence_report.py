@@ -12,6 +12,7 @@ from django.db.models import OuterRef, QuerySet, Subquery
 
 from evaluations.models import ReplayRun
 from evaluations.selectors.comparisons import stored_comparisons
+from evaluations.selectors.judge_figures import judges_by
 from evaluations.selectors.review_figures import preferences_by
 from pilots.models import Pilot
 from pilots.selectors.filters import ReportFilters
@@ -36,6 +37,7 @@ class PilotEvidence:
     decision_reason: str | None
     comparisons: tuple[Mapping[str, Any], ...]
     human_preference: Mapping[str, Any] | None  # of samples chosen at random; None: no batch of reviews was closed
+    judge: Mapping[str, Any] | None  # what a model judge prefers; None: none was asked, or it has not ended
 
     def to_document(self) -> dict[str, Any]:
         return {
@@ -54,6 +56,7 @@ class PilotEvidence:
             "decision_reason": self.decision_reason,
             "comparisons": [dict(comparison) for comparison in self.comparisons],
             "human_preference": None if self.human_preference is None else dict(self.human_preference),
+            "judge": None if self.judge is None else dict(self.judge),
         }
 
 
@@ -96,11 +99,17 @@ def evidence(filters: ReportFilters, pilots: QuerySet[Pilot] | None = None) -> E
         .select_related("workload__team", "incumbent", "candidate")
     )
     until = min(filters.until, filters.known_at)
-    preferences = preferences_by([run.plan_version_id for run in newest.values()], until=until)
-    return EvidenceReport(filters, tuple(_row(pilot, newest.get(pilot.plan_id or 0), preferences) for pilot in shown))
+    versions = [run.plan_version_id for run in newest.values()]
+    said = preferences_by(versions, until=until), judges_by(versions, until=until)
+    return EvidenceReport(filters, tuple(_row(pilot, newest.get(pilot.plan_id or 0), *said) for pilot in shown))
 
 
-def _row(pilot: Pilot, run: ReplayRun | None, preferences: Mapping[int, Mapping[str, Any]]) -> PilotEvidence:
+def _row(
+    pilot: Pilot,
+    run: ReplayRun | None,
+    preferences: Mapping[int, Mapping[str, Any]],
+    judges: Mapping[int, Mapping[str, Any]],
+) -> PilotEvidence:
     return PilotEvidence(
         pilot=pilot.slug,
         workload=pilot.workload.slug,
@@ -117,4 +126,5 @@ def _row(pilot: Pilot, run: ReplayRun | None, preferences: Mapping[int, Mapping[
         decision_reason=None if run is None else run.decision_reason or None,
         comparisons=() if run is None else tuple(stored_comparisons(run)),
         human_preference=None if run is None else preferences.get(run.plan_version_id),
+        judge=None if run is None else judges.get(run.plan_version_id),
     )

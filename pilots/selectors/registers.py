@@ -79,6 +79,7 @@ class Names:
 
 def _runs(pilots: QuerySet[Pilot], filters: ReportFilters) -> QuerySet[ReplayRun]:
     runs = ReplayRun.objects.filter(
+        judges=None,
         plan_version__plan__pilot__in=filters.apply(pilots).values("pk"),
         created_at__lte=min(filters.until, filters.known_at),
     )

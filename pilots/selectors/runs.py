@@ -36,7 +36,7 @@ def runs_of(pilot: Pilot) -> tuple[RunRow, ...]:
     """Every run of the pilot's plan, newest first."""
     if pilot.plan_id is None:
         return ()
-    runs = ReplayRun.objects.filter(plan_version__plan=pilot.plan_id).select_related(
+    runs = ReplayRun.objects.filter(plan_version__plan=pilot.plan_id, judges=None).select_related(
         "plan_version", "sample_set", "created_by"
     )
     return tuple(

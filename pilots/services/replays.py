@@ -1,6 +1,6 @@
 """Replays of a pilot: the engine's doors, with the pilot's stage moved along.
 
-Public surface: ``start_replay``, ``judge_again``.
+Public surface: ``start_replay``, ``judge_again``, ``have_judged``.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from evaluations.models import ReplayRun, Rescoring, SampleSet
 from evaluations.services import replays, rescoring
 from evaluations.services.audit import Actor
 from evaluations.services.errors import Refused
+from evaluations.services.judging import start_judging
 from evaluations.tasks import hint, hint_to_rescore
 from pilots.models import Pilot
 from pilots.services.lifecycle import mark_evaluating
@@ -70,3 +71,11 @@ def judge_again(*, run: ReplayRun, by: Actor, at: datetime) -> Rescoring:
         asked = rescoring.rescore_run(run=run, by=by, at=at)
         transaction.on_commit(lambda: hint_to_rescore(asked.pk))
     return asked
+
+
+def have_judged(*, run: ReplayRun, by: Actor, at: datetime, trigger: RunTrigger) -> ReplayRun:
+    """Have the plan's model judge ``run``'s answers; workers are told after commit. Refuses as ``start_judging``."""
+    with transaction.atomic():
+        judging = start_judging(run=run, by=by, at=at, trigger=trigger)
+        transaction.on_commit(lambda: hint(judging.pk, chunks=1))
+    return judging

@@ -162,7 +162,7 @@ def _plan_to_replay(schedule: Schedule, slot: ScheduleSlot, *, now: datetime) ->
         raise Refused("the pilot has no plan")
     # Its samples are not answered yet: another replay would take, and pay for, the same ones.
     going = ReplayRun.objects.filter(
-        plan_version__plan=pilot.plan, status__in=[RunStatus.PENDING, RunStatus.RUNNING]
+        plan_version__plan=pilot.plan, judges=None, status__in=[RunStatus.PENDING, RunStatus.RUNNING]
     ).first()
     if going is not None:
         raise Refused(f"run {going.pk} is still going")

@@ -12,7 +12,7 @@ from evaluations.enums import RunStatus
 from evaluations.management.base import PilotsCommand, amount
 from evaluations.management.waiting import wait_for
 from evaluations.models import ReplayRun, Rescoring
-from evaluations.selectors.progress import run_document
+from evaluations.selectors.progress import judging_document, run_document
 from evaluations.services.errors import Conflict, Refused
 from evaluations.services.replays import cancel_run, resume_run, settle_run
 from evaluations.services.rescoring import rescore_run, rescoring_document, settle_rescoring
@@ -22,7 +22,7 @@ BADLY = (RunStatus.FAILED, RunStatus.STOPPED_BY_BUDGET)
 
 
 class Command(PilotsCommand):
-    help = "Look at a replay run, or wait for, cancel or resume it, or judge its answers again."
+    help = "Look at a replay run or a judging, or wait for, cancel or resume it, or score a run's answers again."
     name = "run"
 
     def arguments(self, parser: CommandParser) -> None:
@@ -44,20 +44,22 @@ class Command(PilotsCommand):
             raise Refused(f"no run {options['run_id']}", field="run_id")
         if options["budget"] is not None and not options["resume"]:
             raise Refused("is the new cap of --resume", field="--budget")
+        if options["rescore"] and run.judges_id is not None:
+            raise Refused("a judging has no scores", field="--rescore")
         if options["rescore"]:
             return self._rescored(run), True
         if options["cancel"]:
             cancel_run(run=run, by=self.actor, at=self.now)
             settle_run(run=run, at=self.now)
-            return run_document(run), True
+            return _document(run), True
         if options["resume"]:
             resume_run(run=run, by=self.actor, at=self.now, budget=amount(options["budget"], field="--budget"))
             hint(run.pk, chunks=run.arms.count())
         if options["wait"]:
             finished = wait_for(run, say=self.progress)
-            return run_document(run), finished
+            return _document(run), finished
         run.refresh_from_db()
-        return run_document(run), run.status not in BADLY
+        return _document(run), run.status not in BADLY
 
     def _rescored(self, run: ReplayRun) -> dict[str, Any]:
         """In this process, or by the worker that is at it already."""
@@ -70,3 +72,7 @@ class Command(PilotsCommand):
             except Rescoring.DoesNotExist:
                 raise Conflict("the run was resumed meanwhile") from None
         return rescoring_document(rescoring)
+
+
+def _document(run: ReplayRun) -> dict[str, Any]:
+    return run_document(run) if run.judges_id is None else judging_document(run)

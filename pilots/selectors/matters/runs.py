@@ -58,7 +58,7 @@ def stuck_runs(scope: Scope) -> Iterator[Matter]:
 
 
 def _runs(scope: Scope) -> QuerySet[ReplayRun]:
-    return ReplayRun.objects.filter(plan_version__plan__pilot__in=scope.pilots)
+    return ReplayRun.objects.filter(plan_version__plan__pilot__in=scope.pilots, judges=None)
 
 
 def _rows(runs: QuerySet[ReplayRun, Any]) -> list[dict[str, Any]]:

@@ -22,7 +22,7 @@ from evaluations.services.budget import Bill, book
 from evaluations.services.errors import Refused
 from evaluations.services.leases import claim_chunk
 from evaluations.services.ledger import DatabaseLedger
-from evaluations.services.replays import prices_of
+from evaluations.services.run_arms import prices_of
 from tests.replays import ready_plan, start
 
 pytestmark = pytest.mark.django_db(transaction=True)
