@@ -84,6 +84,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("runs/<int:pk>/cancel/", runs.cancel, name="cancel"),
     path("runs/<int:pk>/resume/", runs.resume, name="resume"),
     path("runs/<int:pk>/judge-again/", runs.judge, name="judge-again"),
+    path("runs/<int:pk>/judging/", runs.judging, name="judging"),
     path("runs/<int:pk>/answers/", runs.answers, name="answers"),
     path("runs/<int:pk>/answers/<int:position>/", runs.answer, name="answer"),
     path("pilots/<pilot_slug:slug>/reviews/ask/", reviews.ask, name="ask-reviews"),

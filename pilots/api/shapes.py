@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, TypedDict
 
-from evaluations.enums import CriterionRole, Decision, RunStatus, Verdict
+from evaluations.enums import CriterionRole, Decision, JudgeMode, RunStatus, Verdict
 
 
 class CostDocument(TypedDict):
@@ -119,6 +119,31 @@ class RunDocument(TypedDict):
     not_the_look: bool
     after_the_fact: bool
     period: int  # of the plan version; a drift alarm ends one
+    plan_version: int
+    plan_digest: str
+
+
+class MoneyDocument(TypedDict):
+    amount: str
+    currency: str
+
+
+class JudgingDocument(TypedDict):
+    """What the plan's model judge was asked about a run: no verdict of its own."""
+
+    judging: int
+    run: int  # whose answers are judged
+    pilot: str
+    status: RunStatus
+    status_reason: str | None
+    mode: JudgeMode
+    rubric: str
+    judge_version: str  # of the question, and of how its answer is read
+    total: int  # answers of the judge, two a sample
+    done: int
+    judge: RunArmDocument
+    budget: MoneyDocument  # its own cap
+    figures: dict[str, Any] | None  # of every judging of the plan version at this one's end; None: not ended
     plan_version: int
     plan_digest: str
 

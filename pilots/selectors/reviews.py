@@ -1,5 +1,5 @@
 """A pilot's blind reviews, and what they say. Public surface: ``pilot_reviews``, ``PilotReviews``, ``Figures``,
-``reviewed_version``, ``reviewers_of``."""
+``reviewed_version``, ``reviewers_of``, ``NOT_OF_PREFERENCE``."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from evaluations.selectors.review_figures import stored_reviews
 from pilots.models import Pilot
 from pilots.selectors.evidence import CriterionRow, criterion_rows
 
-# What a comparison document holds that a preference of people has not.
-_NOT_OF_PEOPLE: Mapping[str, Any] = {
+# What a comparison document holds that a preference of people, or of a judge, has not.
+NOT_OF_PREFERENCE: Mapping[str, Any] = {
     "scale": "difference",
     "ratio": None,
     "max_ratio": None,
@@ -103,7 +103,7 @@ def pilot_reviews(pilot: Pilot) -> PilotReviews:
 
 
 def _figures(method: ReviewChoice, document: Mapping[str, Any]) -> Figures:
-    [row] = criterion_rows([{**_NOT_OF_PEOPLE, **document, "missing": document["unanswered"]}])
+    [row] = criterion_rows([{**NOT_OF_PREFERENCE, **document, "missing": document["unanswered"]}])
     return Figures(method, row, document["after_the_fact"], document)
 
 

@@ -87,6 +87,17 @@ def net_points(value: float | None) -> SafeString:
 
 
 @register.filter
+def judge_cause(cause: str) -> str:
+    """Why an answer of a judge says nothing."""
+    own = {
+        "not_json": "in words instead of JSON",
+        "not_the_agreed_shape": "in another shape than agreed",
+        "content_purged": "purged before they were read",
+    }
+    return own.get(cause) or outcome_label(cause)
+
+
+@register.filter
 def outcome_label(outcome: str) -> str:
     return Outcome(outcome).label
 

@@ -19,6 +19,7 @@ from pilots.selectors.alarms import alarms_of
 from pilots.selectors.events import events_of
 from pilots.selectors.evidence import newest_reading
 from pilots.selectors.filters import ReportFilters
+from pilots.selectors.judging import pilot_judge
 from pilots.selectors.pilot_traffic import pilot_traffic
 from pilots.selectors.profile import PilotProfile, pilot_profile
 from pilots.selectors.reviews import pilot_reviews
@@ -111,7 +112,12 @@ def timeline(request: HttpRequest, slug: str) -> HttpResponse:
 @door("GET")
 def evidence(request: HttpRequest, slug: str) -> HttpResponse:
     pilot = pilot_or_404(request, slug)
-    context = {"reading": newest_reading(pilot), "alarms": alarms_of(pilot), "reviews": pilot_reviews(pilot)}
+    context = {
+        "reading": newest_reading(pilot),
+        "alarms": alarms_of(pilot),
+        "judge": pilot_judge(pilot),
+        "reviews": pilot_reviews(pilot),
+    }
     return tab(request, pilot, "evidence", context)
 
 

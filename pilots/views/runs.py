@@ -10,7 +10,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 
-from evaluations.enums import Outcome, RunStatus, TeamRole
+from evaluations.enums import Outcome, RunStatus, RunTrigger, TeamRole
 from evaluations.models import ReplayRun
 from evaluations.selectors.arms import shown_arms
 from evaluations.selectors.comparisons import stored_comparisons
@@ -18,12 +18,13 @@ from evaluations.selectors.completions import pair_content, pairs
 from evaluations.selectors.progress import run_progress
 from evaluations.selectors.reviews import read_blind
 from evaluations.services.errors import Conflict, Refused
+from evaluations.services.plan_document import definition_of
 from evaluations.services.replays import cancel_run, resume_run
 from evaluations.services.rescoring import scorers_to_judge_by
 from pilots.forms.replays import ResumeForm
 from pilots.models import Pilot
 from pilots.selectors.evidence import criterion_rows, later_readings
-from pilots.services.replays import judge_again
+from pilots.services.replays import have_judged, judge_again
 from pilots.transcript import plain, turns
 from pilots.views.page import access_of, actor_of, door, page, whole_number
 from pilots.word_diff import word_diff
@@ -31,9 +32,11 @@ from pilots.word_diff import word_diff
 RESUMABLE = (RunStatus.CANCELLED, RunStatus.FAILED, RunStatus.STOPPED_BY_BUDGET)
 
 
+_RELATED = ("plan_version__plan__workload__team", "plan_version__plan__pilot", "sample_set", "created_by")
+
+
 def run_or_404(request: HttpRequest, pk: int) -> ReplayRun:
-    related = ("plan_version__plan__workload__team", "plan_version__plan__pilot", "sample_set", "created_by")
-    return get_object_or_404(access_of(request).runs().select_related(*related), pk=pk)
+    return get_object_or_404(access_of(request).runs().select_related(*_RELATED), pk=pk)
 
 
 def _frame(request: HttpRequest, run: ReplayRun) -> dict[str, Any]:
@@ -81,20 +84,20 @@ def progress(request: HttpRequest, pk: int) -> HttpResponse:
 
 @door("GET", "POST")
 def cancel(request: HttpRequest, pk: int) -> HttpResponse:
-    found = _managed(request, pk)
+    found = _managed(request, pk, judging=True)
     if request.method == "POST":
         try:
             cancel_run(run=found, by=actor_of(request), at=timezone.now())
         except Conflict as refusal:
             return _conflict(request, found, refusal)
-        messages.success(request, "Run cancelled. Calls in flight are settled; every answer so far stays.")
-        return redirect("pilots:run", pk=pk)
+        messages.success(request, "Cancelled. Calls in flight are settled; every answer so far stays.")
+        return _back(found)
     return _confirm(request, found, "cancel")
 
 
 @door("GET", "POST")
 def resume(request: HttpRequest, pk: int) -> HttpResponse:
-    found = _managed(request, pk)
+    found = _managed(request, pk, judging=True)
     form = ResumeForm(request.POST or None, run=found)
     if request.method == "POST" and form.is_valid():
         try:
@@ -104,8 +107,8 @@ def resume(request: HttpRequest, pk: int) -> HttpResponse:
         except Refused as refusal:
             form.refuse(refusal)
         else:
-            messages.success(request, "Run resumed. Answers that exist are not paid for again.")
-            return redirect("pilots:run", pk=pk)
+            messages.success(request, "Resumed. Answers that exist are not paid for again.")
+            return _back(found)
     return _confirm(request, found, "resume", form=form, status=400 if form.is_bound else 200)
 
 
@@ -128,8 +131,40 @@ def judge(request: HttpRequest, pk: int) -> HttpResponse:
     return _confirm(request, found, "judge", changes=changes, refusal=refusal, status=400 if refusal else 200)
 
 
-def _managed(request: HttpRequest, pk: int) -> ReplayRun:
-    found = run_or_404(request, pk)
+@door("GET", "POST")
+def judging(request: HttpRequest, pk: int) -> HttpResponse:
+    """Have the plan's model judge the run's answers: calls, under the judge's own cap."""
+    found = _managed(request, pk)
+    refusal = None
+    if request.method == "POST":
+        try:
+            begun = have_judged(run=found, by=actor_of(request), at=timezone.now(), trigger=RunTrigger.MANUAL)
+        except Conflict as conflict:
+            return _conflict(request, found, conflict)
+        except Refused as error:
+            refusal = error
+        else:
+            messages.success(request, "The judge is asked. What it says will stand with the evidence.")
+            return _back(begun)
+    judge = found.plan_version.document["judge"]
+    wanted = definition_of(found.plan_version.plan).judge
+    context = {"judge": judge, "judge_budget": None if wanted is None else wanted.budget, "refusal": refusal}
+    return _confirm(request, found, "judging", **context, status=400 if refusal else 200)
+
+
+def _back(found: ReplayRun) -> HttpResponse:
+    """To the run; to the evidence, where what is judged stands."""
+    if found.judges_id is None:
+        return redirect("pilots:run", pk=found.pk)
+    pilot = Pilot.objects.filter(plan=found.plan_version.plan_id).first()
+    return redirect("pilots:run", pk=found.judges_id) if pilot is None else redirect("pilots:evidence", slug=pilot.slug)
+
+
+def _managed(request: HttpRequest, pk: int, *, judging: bool = False) -> ReplayRun:
+    """``judging``: that may be a judging as well."""
+    access = access_of(request)
+    rows = access.runs() | access.judgings() if judging else access.runs()
+    found = get_object_or_404(rows.select_related(*_RELATED), pk=pk)
     if not access_of(request).has_role(found.plan_version.plan.workload.team, TeamRole.MANAGER):
         raise PermissionDenied
     return found

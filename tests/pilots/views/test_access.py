@@ -41,7 +41,7 @@ LISTS = {
 OF_A_PILOT = {"pilot", "timeline", "evidence", "periods", "replays"}
 MANAGED = {"start-replay", "freeze", "record", "schedule", "ask-reviews"}
 OF_A_RUN = {"run", "progress", "answers"}
-MANAGED_RUN = {"cancel", "judge-again", "resume"}
+MANAGED_RUN = {"cancel", "judge-again", "judging", "resume"}
 # Sign-in and sign-out are open to all; the rest have tests of their own.
 ELSEWHERE = {"sign-in", "sign-out", "choose-team", "open", "answer", "write-export", "revoke-token", "answer-follow-up"}
 # Of a matter that waits: tests/pilots/views/test_attention.py.
