@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 
@@ -122,12 +122,13 @@ def standings(
     )}  # fmt: skip
     trials, definitions = _trials([one.trial for one in found.values() if one.trial is not None])
     lines: defaultdict[int, list[OnModel]] = defaultdict(list)
+    pace = _Pace(setting("NIGHTLY_SAMPLES"), setting("RAMP_DAYS"))
     for (model, pk), one in found.items():
         retires_on = catalogue[model].retires_on
         assert retires_on is not None
         trial = None if one.trial is None else trials[one.trial[0]]
         definition = UNPLANNED if trial is None or trial.plan is None else definitions[trial.plan]
-        lines[model].append(_line(rows[pk], one, trial, need_of(definition), retires_on))
+        lines[model].append(_line(rows[pk], one, trial, need_of(definition), retires_on, pace))
     standing = (_standing(catalogue[model], of, today) for model, of in lines.items())
     return tuple(sorted(standing, key=lambda one: (one.ended, abs(one.days_left), one.model)))
 
@@ -205,8 +206,17 @@ def _runs_a_night(line: CronLine) -> float:
     return sum(due < end for due in dues) / _RATE_DAYS
 
 
-def _line(row: tuple[int, str, str, str], found: _Found, trial: Trial | None, need: Need, retires_on: date) -> OnModel:
-    nightly = (trial.nightly if trial is not None else None) or setting("NIGHTLY_SAMPLES")
+class _Pace(NamedTuple):
+    """What is counted on where nothing better is known."""
+
+    nightly: int  # samples
+    ramp_days: int
+
+
+def _line(
+    row: tuple[int, str, str, str], found: _Found, trial: Trial | None, need: Need, retires_on: date, pace: _Pace
+) -> OnModel:
+    nightly = (trial.nightly if trial is not None else None) or pace.nightly
     missing = need.samples - (trial.evaluated if trial is not None else 0)
     over = trial is not None and trial.status in _EVALUATED
     nights = 0 if over else math.ceil(max(missing, 0) / nightly)
@@ -222,7 +232,7 @@ def _line(row: tuple[int, str, str, str], found: _Found, trial: Trial | None, ne
         need=need,
         nightly=nightly,
         nights=nights,
-        last_start=retires_on - timedelta(days=setting("RAMP_DAYS") + nights) if found.depends else None,
+        last_start=retires_on - timedelta(days=pace.ramp_days + nights) if found.depends else None,
     )
 
 

@@ -126,14 +126,15 @@ def follow_ups(scope: Scope) -> Iterator[Matter]:
     """The newest unanswered follow-up of each running period."""
     rows = overdue_follow_ups(scope.pilots, scope.today).order_by("pilot__slug", "-due_on")
     seen = set()
+    today, lost_after = scope.today, setting("LOST_AFTER_DAYS")
     for pk, slug, team, day, due_on in rows.values_list(
         "pk", "pilot__slug", "pilot__workload__team__slug", "day", "due_on"
     ):
         if slug in seen:
             continue
         seen.add(slug)
-        late = (scope.today - due_on).days
-        left = setting("LOST_AFTER_DAYS") - late
+        late = (today - due_on).days
+        left = lost_after - late
         yield Matter(
             kind=MatterKind.FOLLOW_UP,
             key=f"follow-up:{pk}",
