@@ -29,6 +29,13 @@ TEAMS: tuple[tuple[str, str], ...] = (
     ("onboarding", "Onboarding"),
 )
 
+# They run on a model that ends, and nobody has begun to move them.
+WITHOUT_A_PILOT: tuple[tuple[str, str, str, str], ...] = (
+    ("contract-clauses", "legal", "Contract clauses", "extraction"),
+    ("meeting-notes", "hr", "Meeting notes", "summarisation"),
+    ("campaign-texts", "marketing", "Campaign texts", "generation"),
+)
+
 _VENDORS = {"openai": "OpenAI", "microsoft": "Microsoft", "anthropic": "Anthropic", "google": "Google"}
 
 _SCORERS = [{"name": "json_field", "key": "category", "config": {"field": "category", "compare": "exact"}}]
@@ -50,7 +57,7 @@ def portfolio(*, anchor: date, vendor_url: str) -> dict[str, Any]:
     }
     return {
         "vendors": [{"slug": slug, "name": name} for slug, name in _VENDORS.items()],
-        "models": _models(),
+        "models": _models(anchor),
         "prices": _prices(),
         "endpoints": _endpoints(vendor_url),
         "teams": [
@@ -80,6 +87,10 @@ def portfolio(*, anchor: date, vendor_url: str) -> dict[str, Any]:
                 "monthly_requests": 96000,
                 "runs_on": "gpt-4",
             },
+            *(
+                {"slug": slug, "team": team, "name": name, "task_type": task_type, "runs_on": "gpt-4o"}
+                for slug, team, name, task_type in WITHOUT_A_PILOT
+            ),
         ],
         "pilots": _pilots(anchor),
         "claims": [
@@ -101,7 +112,7 @@ def portfolio(*, anchor: date, vendor_url: str) -> dict[str, Any]:
     }
 
 
-def _models() -> list[dict[str, Any]]:
+def _models(anchor: date) -> list[dict[str, Any]]:
     return [
         {
             "slug": "gpt-4",
@@ -110,7 +121,8 @@ def _models() -> list[dict[str, Any]]:
             "retirement_announced_on": date(2026, 4, 22),
             "retires_on": date(2026, 10, 23),
         },
-        {"slug": "gpt-4o", "vendor": "openai", "family": "gpt"},
+        # Made up, so that there is a model whose end is near whenever the demo is looked at.
+        {"slug": "gpt-4o", "vendor": "openai", "family": "gpt", "retires_on": anchor + timedelta(days=75)},
         {"slug": "mai-thinking-1", "vendor": "microsoft", "family": "mai-thinking"},
         {"slug": "claude-sonnet-4.5", "vendor": "anthropic", "family": "claude-sonnet"},
         {"slug": "gemini-2.5-pro", "vendor": "google", "family": "gemini-pro"},
