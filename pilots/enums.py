@@ -208,6 +208,7 @@ class MatterKind(Choice):
     STOPPED_RUN = "stopped_run", "stopped replays"
     STUCK_RUN = "stuck_run", "replays that stand still"
     APPROVAL = "approval", "decisions to approve"
+    REVIEW = "review", "reviews of running alongside"
     REASON = "reason", "reasons overdue"
     FOLLOW_UP = "follow_up", "follow-ups overdue"
     PRICE = "price", "costs over the agreed limit"

@@ -1,5 +1,5 @@
 """What is known of a pilot, as plain values. Public surface: ``Model``, ``Switch``, ``Event``, ``corrected``,
-``Problem``, ``Spell``, ``Timeline``.
+``changes_of``, ``changed``, ``Problem``, ``Spell``, ``Timeline``.
 
 No Django, no database: ``pilots.timeline`` turns events into a timeline. Days are UTC dates.
 """
@@ -110,7 +110,10 @@ class Timeline:
     closed_at: datetime | None
     ramped: bool  # some traffic was moved before or without a cutover
     decision: str  # latest verdict that a decision was taken on; ''
-    awaiting_approval: bool  # decided against the verdict, and nobody else has agreed yet
+    decided_by_event: str  # digest of the decision in force, go or no-go; '': none is on record
+    against_verdict: bool  # that decision overruled it
+    awaiting_approval: bool  # that decision needs a second person, and nobody else has agreed yet
+    review_on: date | None  # running alongside: day on which that is reviewed; None: no day was agreed
     spells: tuple[Spell, ...]
     problems: tuple[Problem, ...]
     share_on: date | None = None  # when that share was recorded; None: never said
@@ -119,28 +122,33 @@ class Timeline:
 def corrected(events: Iterable[Event]) -> list[Event]:
     """Each event once, with its corrections worked in (later ones win, field by field), voided ones left out."""
     distinct = {event.digest: event for event in events}
-    corrections = [event for event in distinct.values() if event.kind is EventKind.CORRECTED]
-    if not corrections:
-        return list(distinct.values())
-    changes: dict[str, dict[str, Any]] = {}
-    for correction in sorted(corrections, key=lambda event: (event.occurred_at, event.digest)):
-        changes.setdefault(correction.corrects, {}).update(correction.data)
+    changes = changes_of(distinct.values())
     return [
-        _changed(event, changes.get(event.digest, {}))
+        changed(event, changes.get(event.digest, {}))
         for event in distinct.values()
         if event.kind is not EventKind.CORRECTED and not changes.get(event.digest, {}).get("void")
     ]
 
 
-def _changed(event: Event, change: Mapping[str, Any]) -> Event:
+def changes_of(events: Iterable[Event]) -> dict[str, dict[str, Any]]:
+    """What the corrections among ``events`` make of each event they name, by its digest."""
+    corrections = [event for event in events if event.kind is EventKind.CORRECTED]
+    changes: dict[str, dict[str, Any]] = {}
+    for correction in sorted(corrections, key=lambda event: (event.occurred_at, event.digest)):
+        changes.setdefault(correction.corrects, {}).update(correction.data)
+    return changes
+
+
+def changed(event: Event, change: Mapping[str, Any]) -> Event:
+    """The event as it reads with ``change``; whether it is void is not said."""
     if not change:
         return event
     share = change.get("traffic_share", event.traffic_share)
-    observed_from = change.get("observed_from", event.data.get("observed_from"))
+    told = {name: change[name] for name in ("observed_from", "review_on") if change.get(name)}
     return event._replace(
         occurred_at=datetime.fromisoformat(change["occurred_at"]) if "occurred_at" in change else event.occurred_at,
         traffic_share=None if share is None else Decimal(share),
         reason=Reason(change["reason"]) if change.get("reason") else event.reason,
         to_model=change.get("to_model", event.to_model),
-        data={**event.data, "observed_from": observed_from} if observed_from else event.data,
+        data={**event.data, **told} if told else event.data,
     )

@@ -52,8 +52,9 @@ class _Walk:
         self.share: Decimal | None = None
         self.share_on: date | None = None
         self.ramped = False
-        self.decision = ""
+        self.decision = self.decided_by_event = ""
         self.against_verdict = self.awaiting_approval = False
+        self.review_on: date | None = None
         self.spells: list[Spell] = []
         self.problems: list[Problem] = []
 
@@ -145,13 +146,17 @@ class _Walk:
         if kind in (EventKind.DECIDED, EventKind.DECLINED):
             self.decision = event.data.get("decision") or ""
             self.against_verdict = bool(event.data.get("against_verdict"))
-            self.awaiting_approval = self.against_verdict
+            self.decided_by_event = event.digest
+            self.awaiting_approval = self.against_verdict or bool(event.data.get("second_person"))
         elif kind is EventKind.APPROVED:
             self.awaiting_approval = False
         elif kind is EventKind.CLOSED:
             self.closed_at = event.occurred_at
         elif kind is EventKind.RAMP and before is not PilotStatus.SWITCHED:
             self.ramped = True
+        if kind is EventKind.ALONGSIDE:
+            review_on = event.data.get("review_on")
+            self.review_on = date.fromisoformat(review_on) if review_on else None
         self._set_share(event, after)
         if after is not before:
             self.status, self.status_at = after, event.occurred_at
@@ -241,7 +246,10 @@ class _Walk:
             closed_at=self.closed_at,
             ramped=self.ramped,
             decision=self.decision,
+            decided_by_event=self.decided_by_event,
+            against_verdict=self.against_verdict,
             awaiting_approval=self.awaiting_approval,
+            review_on=self.review_on if self.status is PilotStatus.ALONGSIDE else None,
             spells=tuple(self.spells),
             problems=tuple(self.problems),
         )

@@ -17,6 +17,7 @@ class Team(models.Model):
     name = models.CharField(max_length=200)
     monthly_cap_amount = ExactDecimalField(null=True, blank=True)  # None: no cap beyond each run's own
     monthly_cap_currency = models.CharField(max_length=3, blank=True)
+    second_person = models.BooleanField(default=False)  # policy: every go or no-go is approved by somebody else
     created_at = models.DateTimeField(auto_now_add=True)
     version = models.PositiveIntegerField(default=1)
 

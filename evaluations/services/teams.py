@@ -37,15 +37,17 @@ def save_team(
     slug: str,
     name: Maybe[str | None] = UNSET,
     monthly_cap: Maybe[tuple[Decimal, str] | None] = UNSET,
+    second_person: Maybe[bool] = UNSET,
     version: int | None = None,
     by: audit.Actor,
     at: datetime,
 ) -> tuple[Team, bool | None]:
-    """Create or change a team; ``monthly_cap`` is amount and currency, None = no cap beyond each run's own.
+    """Create or change a team; ``monthly_cap`` is amount and currency, None = no cap beyond each run's own;
+    ``second_person`` asks for somebody else's approval of every decision from now on.
 
     Raises ``Refused``; ``Conflict`` when ``version`` is not the stored one.
     """
-    values: dict[str, Any] = {"name": name}
+    values: dict[str, Any] = {"name": name, "second_person": second_person}
     if monthly_cap is None:
         values |= {"monthly_cap_amount": None, "monthly_cap_currency": None}
     elif monthly_cap is not UNSET:

@@ -147,6 +147,7 @@ def _corrected(pilot: Pilot, body: NewEvent, common: Mapping[str, Any]) -> Pilot
         "reason": body.reason,
         "to_model": _model(body),
         "observed_from": body.observed_from,
+        "review_on": body.review_on,
         "void": body.void,
     }
     rest = {name: value for name, value in common.items() if name not in ("note", "occurred_at")}
@@ -192,7 +193,9 @@ KINDS: Mapping[EventKind, _Kind] = {
     EventKind.DECLINED: _kind(lambda pilot, body, common: _decide(pilot, body, common, False)),
     EventKind.ABANDONED: _kind(lambda pilot, body, common: lifecycle.record_abandoned(pilot=pilot, **common)),
     EventKind.CLOSED: _kind(lambda pilot, body, common: lifecycle.close_pilot(pilot=pilot, **common)),
-    EventKind.CORRECTED: _kind(_corrected, "corrects", "traffic_share", "reason", "to_model", "observed_from", "void"),
+    EventKind.CORRECTED: _kind(
+        _corrected, "corrects", "traffic_share", "reason", "to_model", "observed_from", "review_on", "void"
+    ),
 }
 
 

@@ -1,6 +1,6 @@
 """Teams, their members and what they agreed to share.
 
-A team's administrators change all of it but the team's name and cap, which are the site's.
+A team's administrators change all of it but the team's name, cap and policy, which are the site's.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from http import HTTPStatus
+from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.db import transaction
@@ -53,6 +54,7 @@ class TeamDocument:
     slug: str
     name: str
     monthly_cap: Money | None  # None: no cap beyond each run's own
+    second_person: bool  # every go or no-go is approved by somebody else
     data_agreement: AgreementDocument | None  # None: no sample may be sent anywhere
     version: int
 
@@ -68,12 +70,14 @@ class NewTeam(Entry):
     slug: str
     name: Maybe[str | None] = UNSET
     monthly_cap: Maybe[MoneyEntry | None] = UNSET
+    second_person: Maybe[bool] = UNSET  # every go or no-go is approved by somebody else
 
 
 class TeamChange(Entry):
     version: int | None = None  # as it was read; another one since then is a conflict
     name: Maybe[str | None] = UNSET
     monthly_cap: Maybe[MoneyEntry | None] = UNSET
+    second_person: Maybe[bool] = UNSET  # every go or no-go is approved by somebody else
 
 
 class MemberChange(Entry):
@@ -92,6 +96,7 @@ def _teams(rows: Sequence[Team]) -> Iterator[TeamDocument]:
             slug=row.slug,
             name=row.name,
             monthly_cap=None if cap is None else Money(cap, row.monthly_cap_currency),
+            second_person=row.second_person,
             data_agreement=next(map(_agreement, row.in_force), None),  # type: ignore[attr-defined]
             version=row.version,
         )
@@ -127,7 +132,8 @@ class Teams(ApiView):
         with transaction.atomic():
             refuse_taken(Team, body.slug)
             cap = _cap(body.monthly_cap)
-            save_team(slug=body.slug, name=body.name, monthly_cap=cap, version=0, by=self.actor, at=self.now)
+            said: dict[str, Any] = {"name": body.name, "monthly_cap": cap, "second_person": body.second_person}
+            save_team(slug=body.slug, **said, version=0, by=self.actor, at=self.now)
         row = Team.objects.prefetch_related(_IN_FORCE).get(slug=body.slug)
         return Answer(next(_teams([row])), headers={"Location": reverse("pilots:api:team", args=[row.slug])})
 
@@ -146,13 +152,14 @@ class OneTeam(OfATeam):
     def get(self, request: Request, slug: str) -> TeamDocument:
         return next(_teams([self.team(slug)]))
 
-    @operation("change_team", "Change a team's name or monthly cap", answers=TeamDocument, body=TeamChange)
+    @operation("change_team", "Change a team's name, monthly cap or policy", answers=TeamDocument, body=TeamChange)
     def patch(self, request: Request, slug: str, body: TeamChange) -> TeamDocument:
         row = self.team(slug)
-        self.allow(self.access.user.is_superuser, "Only a site administrator changes a team's name or cap.")
+        self.allow(self.access.user.is_superuser, "Only a site administrator changes a team's name, cap or policy.")
         self.versioned = row
         cap = _cap(body.monthly_cap)
-        save_team(slug=row.slug, name=body.name, monthly_cap=cap, version=body.version, by=self.actor, at=self.now)
+        said: dict[str, Any] = {"name": body.name, "monthly_cap": cap, "second_person": body.second_person}
+        save_team(slug=row.slug, **said, version=body.version, by=self.actor, at=self.now)
         return next(_teams([self.team(slug)]))
 
 

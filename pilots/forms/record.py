@@ -46,7 +46,8 @@ class DecisionForm(EventForm):
         max_length=10_000,
         label="Rationale",
         required=False,
-        help_text="Stored with the verdict as it stands now. A decision against the verdict needs a second person.",
+        help_text="Stored with the verdict as it stands now. A decision against the verdict needs a second person,"
+        " as every decision does where the team's policy asks for one.",
         widget=forms.Textarea(attrs={"rows": 4, "dir": "auto"}),
     )
 
@@ -118,7 +119,7 @@ RECORDS: dict[str, Record] = {
             EventKind.APPROVED,
             "Approval",
             "Record approval",
-            "You agree, as a second person, to a decision against the verdict.",
+            "You agree, as a second person, to the decision: traffic may move on it from then on.",
             FollowUpForm,
             lifecycle.approve_decision,
         ),

@@ -12,9 +12,10 @@ from django.db.models import QuerySet
 
 from evaluations.models import Team, Workload
 from pilots.models import Pilot
+from pilots.selectors.matters.agreed import approvals, reviews
 from pilots.selectors.matters.base import Matter, Scope, Source
 from pilots.selectors.matters.drift import alarms
-from pilots.selectors.matters.life import approvals, conflicts, follow_ups, reasons
+from pilots.selectors.matters.life import conflicts, follow_ups, reasons
 from pilots.selectors.matters.outside import failed_webhooks, unmapped_traffic
 from pilots.selectors.matters.prices import price_changes
 from pilots.selectors.matters.retirements import retirements
@@ -26,6 +27,7 @@ SOURCES: tuple[Source, ...] = (
     stopped_runs,
     stuck_runs,
     approvals,
+    reviews,
     reasons,
     follow_ups,
     price_changes,

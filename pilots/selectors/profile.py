@@ -16,7 +16,8 @@ from pilots.selectors.timelines import timeline_of
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
-_DECIDED = (PilotStatus.DECIDED, PilotStatus.DECLINED)
+# What more is told of a pilot of these stages stands in its events alone.
+_TOLD = (PilotStatus.DECIDED, PilotStatus.DECLINED, PilotStatus.ALONGSIDE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,9 @@ class PilotProfile:
     has_plan: bool
     plan: PlanFacts | None  # None: not frozen yet
     next_follow_up_on: date | None  # None: nothing due
-    awaiting_approval: bool  # decided against the verdict, and nobody else has agreed yet
+    awaiting_approval: bool  # the decision needs a second person, and nobody else has agreed yet
+    against_verdict: bool  # that decision goes against the verdict
+    review_on: date | None  # running alongside: agreed day of the next review
     version: int  # for compare-and-set: what a form was filled against
 
 
@@ -78,6 +81,7 @@ def pilot_profile(pilot: Pilot, *, at: datetime) -> PilotProfile:
     )
     spell = Spell.objects.filter(pilot=pilot).order_by("-number").first()
     seen_on = TrafficReading.objects.filter(pilot=pilot).values_list("confirmed_on", flat=True).first()
+    timeline = timeline_of(pilot) if pilot.status in _TOLD else None
     due = FollowUp.objects.filter(pilot=pilot, answered_by=None).order_by("due_on").first()
     return PilotProfile(
         slug=pilot.slug,
@@ -103,7 +107,9 @@ def pilot_profile(pilot: Pilot, *, at: datetime) -> PilotProfile:
         has_plan=pilot.plan_id is not None,
         plan=_plan(frozen) if frozen else None,
         next_follow_up_on=due.due_on if due and spell and spell.ended_on is None else None,
-        awaiting_approval=pilot.status in _DECIDED and timeline_of(pilot).awaiting_approval,
+        awaiting_approval=timeline is not None and timeline.awaiting_approval,
+        against_verdict=timeline is not None and timeline.against_verdict,
+        review_on=timeline.review_on if timeline else None,
         version=pilot.version,
     )
 

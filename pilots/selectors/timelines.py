@@ -24,7 +24,13 @@ _KINDS = {kind.value: kind for kind in EventKind}
 _KIND = ExpressionWrapper(F("kind"), output_field=CharField())
 _DATA = Case(
     When(
-        kind__in=(EventKind.CUTOVER, EventKind.DECIDED, EventKind.DECLINED, EventKind.CORRECTED),
+        kind__in=(
+            EventKind.CUTOVER,
+            EventKind.DECIDED,
+            EventKind.DECLINED,
+            EventKind.ALONGSIDE,
+            EventKind.CORRECTED,
+        ),
         then=F("data"),
     ),
     default=None,

@@ -26,6 +26,7 @@ class Changes(TypedDict, total=False):
     to_model: ModelVersion
     note: str
     observed_from: date
+    review_on: date  # of running alongside
     void: bool  # True: it never happened; False: it did after all
 
 
@@ -73,8 +74,7 @@ def _stored(changes: Changes) -> dict[str, Any]:
         data["traffic_share"] = None if share is None else str(share)
     if "to_model" in changes:
         data["to_model"] = changes["to_model"].slug
-    if "observed_from" in changes:
-        data["observed_from"] = changes["observed_from"].isoformat()
+    data |= _days(changes)
     if "reason" in changes:
         data["reason"] = changes["reason"].value
     return data
@@ -93,6 +93,9 @@ def _as_changed(event: PilotEvent, changes: Changes, added: tuple[Attachment, ..
         attachments=attached + added,
         data=event.data,
     )
-    if "observed_from" in changes:
-        draft = replace(draft, data={**event.data, "observed_from": changes["observed_from"].isoformat()})
-    return draft
+    return replace(draft, data={**event.data, **_days(changes)})
+
+
+def _days(changes: Changes) -> dict[str, str]:
+    days = {"observed_from": changes.get("observed_from"), "review_on": changes.get("review_on")}
+    return {name: day.isoformat() for name, day in days.items() if day is not None}

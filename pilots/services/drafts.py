@@ -121,6 +121,8 @@ def check(draft: EventDraft, *, at: datetime) -> None:
         raise Refused("'unexplained' is set by the system only: give the reason", field="reason")
     if draft.kind is EventKind.ROLLBACK:
         _check_rollback(draft)
+    if draft.kind is EventKind.ALONGSIDE and share is not None and not 0 < share < 1:
+        raise Refused("alongside means that both models have a share: between 0 and 1", field="traffic_share")
     if draft.kind is EventKind.SUPERSEDED and draft.to_model is None:
         raise Refused("a move to a third model names that model", field="to_model")
     _check_observed_from(draft, at)

@@ -165,7 +165,8 @@ def decide(
     """Go or no-go, with the verdict as it stood: a mapping with at least ``decision``; None = no verdict was read.
 
     No-go declines the pilot. Go without all criteria met, or no-go in spite of them, is *against the verdict*: flagged,
-    counted, and to be approved by a second person before a ramp or cutover.
+    counted, and to be approved by a second person before traffic moves. So is every decision of a team whose policy
+    asks for it.
     """
     if not rationale.strip():
         raise Refused("a decision needs its rationale", field="rationale")
@@ -176,22 +177,24 @@ def decide(
         "verdict": None if verdict is None else dict(verdict),
         "against_verdict": said is not None and go != (said is Decision.SAFE_TO_SWITCH),
     }
+    if pilot.workload.team.second_person:
+        data["second_person"] = True  # the policy as it was then
     kind = EventKind.DECIDED if go else EventKind.DECLINED
     return _record(pilot, by, at, kind, {**common, "note": rationale}, data=data)
 
 
 def approve_decision(*, pilot: Pilot, by: Actor, at: datetime, **common: Unpack[Common]) -> PilotEvent:
-    """A second person agrees to a decision against the verdict. Refuses the person who decided."""
-    kinds = (EventKind.DECIDED, EventKind.DECLINED)
-    decided = PilotEvent.objects.filter(pilot=pilot, kind__in=kinds).order_by("-occurred_at", "-seq").first()
+    """A second person agrees to the decision. Refuses the person who decided."""
+    decided = PilotEvent.objects.filter(pilot=pilot, digest=timeline_of(pilot).decided_by_event).first()
     if decided is not None and decided.actor == by.name[:200]:
-        raise Refused("a decision against the verdict needs a second person, not the one who decided")
+        raise Refused("this decision needs a second person, not the one who decided")
     return _record(pilot, by, at, EventKind.APPROVED, common)
 
 
 def record_ramp(*, pilot: Pilot, by: Actor, at: datetime, share: Decimal, **common: Unpack[Common]) -> PilotEvent:
     """``share`` of the traffic (0 to 1) is on the candidate from now on; before a cutover the pilot is then ramping."""
-    _refuse_unapproved(pilot)
+    if pilot.status is not PilotStatus.SWITCHED:
+        _refuse_unapproved(pilot)
     return _record(pilot, by, at, EventKind.RAMP, common, traffic_share=share)
 
 
@@ -199,8 +202,7 @@ def record_alongside(
     *, pilot: Pilot, by: Actor, at: datetime, share: Decimal, review_on: date, **common: Unpack[Common]
 ) -> PilotEvent:
     """Both models stay, by decision: with an agreed share on the candidate and a day on which it is reviewed."""
-    if not 0 < share < 1:
-        raise Refused("alongside means that both models have a share: between 0 and 1", field="share")
+    _refuse_unapproved(pilot)
     data = {"review_on": review_on.isoformat()}
     return _record(pilot, by, at, EventKind.ALONGSIDE, common, traffic_share=share, data=data)
 
@@ -281,7 +283,8 @@ def record_ended(*, pilot: Pilot, by: Actor, at: datetime, **common: Unpack[Comm
 
 def record_declined(*, pilot: Pilot, by: Actor, at: datetime, **common: Unpack[Common]) -> PilotEvent:
     """No-go where no verdict was at hand; with one, ``decide(go=False)`` keeps its snapshot."""
-    return _record(pilot, by, at, EventKind.DECLINED, common)
+    data = {"second_person": True} if pilot.workload.team.second_person else {}
+    return _record(pilot, by, at, EventKind.DECLINED, common, data=data)
 
 
 def record_abandoned(*, pilot: Pilot, by: Actor, at: datetime, **common: Unpack[Common]) -> PilotEvent:
@@ -320,6 +323,9 @@ def _record(
 
 
 def _refuse_unapproved(pilot: Pilot) -> None:
+    """No traffic moves on a decision that waits for its second person, nor past a policy that asks for one."""
     timeline: Timeline = timeline_of(pilot)
     if timeline.awaiting_approval:
-        raise Refused("the decision is against the verdict: a second person has to approve it first")
+        raise Refused("the decision waits: a second person has to approve it first")
+    if pilot.workload.team.second_person and not timeline.decided_by_event:
+        raise Refused("this team decides with a second person: record the decision and have it approved first")

@@ -102,6 +102,7 @@ class TeamEntry(Entry):
     slug: str
     name: Maybe[str | None] = UNSET
     monthly_cap: Maybe[MoneyEntry | None] = UNSET
+    second_person: Maybe[bool] = UNSET
     members: list[MemberEntry] = []
     data_agreement: Maybe[AgreementEntry | None] = UNSET
 

@@ -163,6 +163,7 @@ class _Application:
             slug=entry.slug,
             name=entry.name,
             monthly_cap=(cap.amount, cap.currency) if isinstance(cap, msgspec.Struct) else cap,
+            second_person=entry.second_person,
             by=self.by,
             at=self.at,
         )

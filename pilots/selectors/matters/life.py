@@ -1,16 +1,16 @@
-"""What waits in the lives of pilots: contradictions, approvals, reasons, follow-ups. Public surface: ``conflicts``,
-``approvals``, ``reasons``, ``follow_ups``, ``INVESTIGATION_WORKING_DAYS``."""
+"""What waits in the lives of pilots: contradictions, reasons, follow-ups. Public surface: ``conflicts``, ``reasons``,
+``follow_ups``, ``INVESTIGATION_WORKING_DAYS``."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, timedelta
 
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Q
 
 from pilots.conf import setting
-from pilots.enums import ConflictKind, EventKind, MatterKind, PilotStatus, Reason
-from pilots.models import PilotEvent, Spell, TrafficConflict
+from pilots.enums import ConflictKind, MatterKind, PilotStatus, Reason
+from pilots.models import Spell, TrafficConflict
 from pilots.selectors.followups import overdue_follow_ups
 from pilots.selectors.matters.base import Action, Matter, Scope, days, midnight, working_days_after
 
@@ -46,43 +46,6 @@ def conflicts(scope: Scope) -> Iterator[Matter]:
             since=found_at,
             size=1,
             action=Action("Give the reason or dispute it" if back else "Set the record right", "pilot", slug),
-        )
-
-
-def approvals(scope: Scope) -> Iterator[Matter]:
-    """Decided against the verdict, and nobody else has agreed yet."""
-    decided = PilotEvent.objects.filter(kind__in=[EventKind.DECIDED, EventKind.DECLINED])
-    against = decided.filter(pilot=OuterRef("pk"), data__against_verdict=True)
-    waiting = scope.pilots.filter(
-        Exists(against), status__in=[PilotStatus.DECIDED, PilotStatus.DECLINED], closed_at=None
-    )
-    rows = PilotEvent.objects.filter(
-        pilot__in=waiting, kind__in=[EventKind.DECIDED, EventKind.DECLINED, EventKind.APPROVED]
-    ).order_by("pilot__slug", "occurred_at", "seq")
-    columns = ("pilot__slug", "pilot__workload__team__slug", "pk", "kind", "data", "occurred_at", "recorded_at")
-    newest = {row[0]: row for row in rows.values_list(*columns)}
-    for slug, team, pk, kind, data, occurred_at, recorded_at in newest.values():
-        if kind == EventKind.APPROVED or not data.get("against_verdict"):
-            continue
-        waited = (scope.today - occurred_at.astimezone(UTC).date()).days
-        yield Matter(
-            kind=MatterKind.APPROVAL,
-            key=f"approval:{pk}",
-            tone="caution",
-            subject=slug,
-            words="decided against the verdict: a second person has to approve",
-            team=team,
-            pilot=slug,
-            run=None,
-            urgency=0,
-            stake=f"has waited {days(waited)}",
-            days=waited,
-            amount=None,
-            currency="",
-            due_on=None,
-            since=recorded_at,
-            size=1,
-            action=Action("Approve it, or decide anew", "pilot", slug),
         )
 
 

@@ -20,13 +20,15 @@ def test_a_team_with_its_cap() -> None:
         "slug": "support",
         "name": "Support",
         "monthly_cap": {"amount": "500.5", "currency": "USD"},
+        "second_person": False,
         "data_agreement": None,
         "version": 1,
     }
     changed = program.patch("teams/support", {"monthly_cap": None, "version": 1})
     assert (changed["monthly_cap"], changed["name"], changed["version"]) == (None, "Support", 2)
+    assert program.patch("teams/support", {"second_person": True})["second_person"] is True
     stale = program.send("PATCH", "teams/support", {"name": "X", "version": 1})
-    assert (stale.status_code, stale.json()["current_version"]) == (409, 2)
+    assert (stale.status_code, stale.json()["current_version"]) == (409, 3)
     assert program.refused("POST", "teams", {"slug": "support"}) == (409, "support is taken")
 
 

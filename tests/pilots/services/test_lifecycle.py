@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from evaluations.models import AuditEvent
+from evaluations.models import AuditEvent, Team
 from evaluations.services import audit
 from evaluations.services.errors import Conflict, Refused
 from pilots.enums import AttachmentKind, EventKind, Motive, PilotStatus, Reason, SpellEnd
 from pilots.models import EventAttachment, FollowUp, Pilot, PilotEvent, Spell
+from pilots.selectors.attention import attention
 from pilots.selectors.timelines import timeline_of
 from pilots.services import lifecycle
 from pilots.services.corrections import correct_event
@@ -420,6 +421,70 @@ def test_a_decision_against_the_verdict_waits_for_a_second_person() -> None:
     lifecycle.record_cutover(pilot=pilot, by=BY, at=make.day(1))
     spell = Spell.objects.get(pilot=pilot)
     assert (spell.against_verdict, spell.decision_at_cutover) == (True, "do_not_switch")
+
+
+def test_a_teams_policy_asks_for_a_second_person_for_every_decision() -> None:
+    team = make.team("careful", second_person=True)
+    pilot = make.pilot(workload=make.workload("triage", "careful"))
+    moves: list[Callable[[], PilotEvent]] = [
+        lambda: lifecycle.record_ramp(pilot=pilot, by=BY, at=make.day(0), share=Decimal("0.1")),
+        lambda: lifecycle.record_cutover(pilot=pilot, by=BY, at=make.day(0)),
+        lambda: lifecycle.record_alongside(
+            pilot=pilot, by=BY, at=make.day(0), share=Decimal("0.5"), review_on=make.day(60).date()
+        ),
+    ]
+    for move in moves:
+        with pytest.raises(Refused, match="record the decision and have it approved first"):
+            move()
+    verdict = {"decision": "safe_to_switch"}
+    decided = lifecycle.decide(pilot=pilot, by=BY, at=make.day(0), go=True, rationale="met", verdict=verdict)
+    assert (decided.data["second_person"], decided.data["against_verdict"]) == (True, False)
+    for move in moves:
+        with pytest.raises(Refused, match="a second person has to approve it first"):
+            move()
+    # The policy at the time of the decision counts, and who decided is who decided in the one that stands.
+    Team.objects.filter(pk=team.pk).update(second_person=False)
+    with pytest.raises(Refused, match="not the one who decided"):
+        lifecycle.approve_decision(pilot=pilot, by=BY, at=make.day(0))
+    correct_event(pilot=pilot, by=BY, at=make.day(1), event=decided, why="wrong pilot", void=True)
+    again = lifecycle.decide(
+        pilot=pilot,
+        by=make.actor("ben"),
+        at=make.day(1),
+        go=True,
+        rationale="met",
+        verdict={"decision": "keep_testing"},
+    )
+    assert again.data["against_verdict"] is True
+    with pytest.raises(Refused, match="not the one who decided"):
+        lifecycle.approve_decision(pilot=pilot, by=make.actor("ben"), at=make.day(2))
+    lifecycle.approve_decision(pilot=pilot, by=BY, at=make.day(2))
+    lifecycle.record_cutover(pilot=pilot, by=BY, at=make.day(3))
+    assert Spell.objects.get(pilot=pilot).against_verdict is True
+
+
+def test_what_waits_for_a_second_person_or_a_review_is_on_the_list() -> None:
+    make.team("careful", second_person=True)
+    waiting = make.pilot("waiting", workload=make.workload("", "careful"))
+    lifecycle.decide(
+        pilot=waiting, by=BY, at=make.day(0), go=True, rationale="x", verdict={"decision": "safe_to_switch"}
+    )
+    overruled = _overruled()
+    both = make.pilot("both", workload=make.workload())
+    lifecycle.record_alongside(pilot=both, by=BY, at=make.day(0), share=Decimal("0.5"), review_on=make.day(60).date())
+
+    def listed(day: int) -> set[tuple[str, str]]:
+        return {(item.subject, item.words) for item in attention(Pilot.objects.all(), at=make.day(day))}
+
+    asked = {
+        ("waiting", "decided: a second person has to approve"),
+        (overruled.slug, "decided against the verdict: a second person has to approve"),
+    }
+    assert listed(59) == asked
+    assert listed(60) == asked | {("both", "review of running alongside is due today")}
+    assert listed(61) == asked | {("both", "review of running alongside is overdue by 1 day")}
+    lifecycle.approve_decision(pilot=waiting, by=make.actor("ben"), at=make.day(1))
+    assert ("waiting", "decided: a second person has to approve") not in listed(59)
 
 
 def test_a_decision_needs_its_rationale_and_an_approval_its_occasion() -> None:
