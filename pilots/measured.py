@@ -1,5 +1,5 @@
-"""What a pilot's daily traffic says, as plain values. Public surface: ``Day``, ``Measured``, ``Found``, ``ShareDrift``,
-``measure``, ``of_switch``.
+"""What a pilot's daily traffic says, as plain values. Public surface: ``Day``, ``Measured``, ``Found``, ``Origin``,
+``ShareDrift``, ``measure``, ``of_switch``.
 
 No Django, no database. Days are UTC dates, in order; a day without data is missing: it neither counts nor breaks a run,
 unless more than ``GAP_DAYS`` lie between two days with data.
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -48,11 +48,18 @@ class Day(NamedTuple):
         return self.incumbent * 20 < self.total
 
 
+class Origin(NamedTuple):
+    """Where no cutover is recorded: the run of days that is read as one."""
+
+    day: date  # day one of it
+    established_on: date  # from this day on the rule held
+
+
 class Found(NamedTuple):
     """A contradiction between what was declared and what was observed."""
 
     kind: ConflictKind
-    spell: int  # the number of the period that it is about; 0: none
+    spell: int  # the number of the period that it is about; 0: none, or the one that was only measured
     since_on: date
     established_on: date  # from this day on the rule held
     last_on: date
@@ -80,9 +87,10 @@ class Measured:
     last_on: date | None
     state: MeasuredState | None
     state_since: date | None
-    confirmed: tuple[tuple[int, date, date], ...]  # number of a period, first and last day seen on the candidate in it
+    confirmed: tuple[tuple[int, date, date], ...]  # a period's number (0: only measured), first and last day seen in it
     found: tuple[Found, ...]  # in order of time
     share_drift: ShareDrift | None = None  # None: none, or not asked of the days themselves
+    origin: Origin | None = None  # None: a cutover is recorded, or the candidate was never seen to be primary
 
 
 def of_switch(day: date, models: Mapping[str, int], switch: Switch, known: Mapping[str, Model]) -> Day | None:
@@ -103,11 +111,15 @@ def of_switch(day: date, models: Mapping[str, int], switch: Switch, known: Mappi
 def measure(days: Sequence[Day], timeline: Timeline, switch: Switch, known: Mapping[str, Model]) -> Measured:
     """What ``days`` say, and where they contradict ``timeline``."""
     state, since = _state(days)
+    origin = _origin(days, timeline)
+    periods = [(spell.number, _within(days, spell)) for spell in timeline.spells]
+    if origin is not None:
+        periods.append((0, [day for day in days if day.day >= origin.day]))
     confirmed = []
-    for spell in timeline.spells:
-        on_it = [day.day for day in _within(days, spell) if not day.back]
+    for number, within in periods:
+        on_it = [day.day for day in within if not day.back]
         if on_it:
-            confirmed.append((spell.number, on_it[0], on_it[-1]))
+            confirmed.append((number, on_it[0], on_it[-1]))
     return Measured(
         observed_days=len(days),
         first_on=days[0].day if days else None,
@@ -115,8 +127,9 @@ def measure(days: Sequence[Day], timeline: Timeline, switch: Switch, known: Mapp
         state=state,
         state_since=since,
         confirmed=tuple(confirmed),
-        found=tuple(sorted(_found(days, timeline, switch.candidate, known), key=lambda found: found.since_on)),
+        found=tuple(sorted(_found(days, periods, timeline, switch.candidate, known), key=lambda found: found.since_on)),
         share_drift=_share_drift(days, timeline),
+        origin=origin,
     )
 
 
@@ -140,14 +153,30 @@ def _share_drift(days: Sequence[Day], timeline: Timeline) -> ShareDrift | None:
     return None
 
 
+def _origin(days: Sequence[Day], timeline: Timeline) -> Origin | None:
+    """The first run of 14 days at 80 % or more that the pilot lived to see, where it has no cutover of its own."""
+    if timeline.spells or timeline.opened_at is None:
+        return None
+    opened_on = timeline.opened_at.astimezone(UTC).date()
+    runs = _runs(days, lambda day: day.switched, SWITCHED_DAYS)
+    run = next((run for run in runs if run[-1].day >= opened_on), None)
+    return None if run is None else Origin(run[0].day, run[SWITCHED_DAYS - 1].day)
+
+
 def _within(days: Iterable[Day], spell: Spell) -> list[Day]:
     return [day for day in days if day.day >= spell.started_on and (spell.ended_on is None or day.day < spell.ended_on)]
 
 
-def _found(days: Sequence[Day], timeline: Timeline, candidate: Model, known: Mapping[str, Model]) -> Iterable[Found]:
-    for spell in timeline.spells:
-        for run in _runs(_within(days, spell), lambda day: day.back, BACK_DAYS):
-            yield _left_for(known, spell.number, run)
+def _found(
+    days: Sequence[Day],
+    periods: Iterable[tuple[int, Sequence[Day]]],
+    timeline: Timeline,
+    candidate: Model,
+    known: Mapping[str, Model],
+) -> Iterable[Found]:
+    for number, within in periods:
+        for run in _runs(within, lambda day: day.back, BACK_DAYS):
+            yield _left_for(known, number, run)
     last = timeline.spells[-1] if timeline.spells else None
     if last is not None and last.ended_on is not None and timeline.status in _LEFT:
         later = [day for day in days if day.day > (last.ended_on or day.day)]

@@ -118,6 +118,8 @@ class TrafficReading(models.Model):
     state_since = models.DateField(null=True)
     confirmed = models.JSONField(default=list)  # number, first and last day of each period seen on the candidate
     found = models.JSONField(default=list)  # the contradictions, as ``measured.Found``
+    origin_on = models.DateField(null=True)  # no cutover is recorded: day one of the run that is read as one
+    origin_established_on = models.DateField(null=True)  # from this day on
     confirmed_on = models.DateField(null=True)  # last day seen on the candidate in the newest period
 
     class Meta:

@@ -14,7 +14,7 @@ from django.db.models import Q, Sum
 
 from pilots.enums import ConflictKind
 from pilots.facts import Model, Switch, Timeline
-from pilots.measured import Found, Measured, measure, of_switch
+from pilots.measured import Found, Measured, Origin, measure, of_switch
 from pilots.models import TrafficConflict, TrafficDay, TrafficReading
 
 _FEW = 5000  # keys in one question
@@ -109,10 +109,11 @@ def _kept(subjects: Sequence[Subject]) -> dict[int, Measured]:
     if len(versions) <= _FEW:
         rows = rows.filter(pilot__in=versions)
     columns = ("pilot_id", "pilot_version", "observed_days", "first_on", "last_on", "state", "state_since")
+    origin = ("origin_on", "origin_established_on")
     found = {}
-    for pilot, version, *facts, confirmed, told in rows.values_list(*columns, "confirmed", "found"):
+    for pilot, version, *facts, confirmed, told in rows.values_list(*columns, *origin, "confirmed", "found"):
         if versions.get(pilot) == version:
-            observed_days, first_on, last_on, state, since = facts
+            observed_days, first_on, last_on, state, since, origin_on, origin_established_on = facts
             found[pilot] = Measured(
                 observed_days,
                 first_on,
@@ -133,6 +134,7 @@ def _kept(subjects: Sequence[Subject]) -> dict[int, Measured]:
                     )
                     for kind, spell, since_on, established_on, seen_on, share, model, vendor in told
                 ),
+                Origin(origin_on, origin_established_on) if origin_on and origin_established_on else None,
             )
     return found
 
@@ -164,4 +166,5 @@ def _as_of(reading: Measured, as_of: date, disputed: set[tuple[ConflictKind, dat
             for found in reading.found
             if found.established_on <= as_of and (found.kind, found.since_on) not in disputed
         ),
+        reading.origin if reading.origin and reading.origin.established_on <= as_of else None,
     )

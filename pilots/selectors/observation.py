@@ -1,6 +1,6 @@
 """Which attempts to switch there were, and how long each was followed, as of a day and as known at an instant.
 
-Public surface: ``tell``, ``Told``, ``observe``, ``observed``, ``Attempt``, ``ObservedSpell``, ``Stage``.
+Public surface: ``tell``, ``Told``, ``observe``, ``observed_spells``, ``Attempt``, ``ObservedSpell``, ``Stage``.
 Computed from events, never from cached status.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from operator import attrgetter
 
 from django.contrib.auth import get_user_model
@@ -42,7 +42,7 @@ class Stage(Choice):
 class ObservedSpell:
     """One time on the candidate, as far as it was followed. Days count from the cutover."""
 
-    number: int  # within its pilot
+    number: int  # within its pilot; 0: nobody recorded its cutover, traffic shows it
     start: date
     end: date | None
     status: SpellStatus
@@ -60,6 +60,10 @@ class ObservedSpell:
     reason: Reason | None
     returned_to_vendor: bool
     back_on_incumbent: bool
+
+    @property
+    def observed_from(self) -> date:
+        return self.start + timedelta(days=self.entry_day)
 
     @property
     def ended(self) -> bool:
@@ -177,10 +181,8 @@ def observe(pilots: QuerySet[Pilot], filters: ReportFilters) -> tuple[Attempt, .
 
 
 def _attempts(told: Told, as_of: date) -> Iterator[Attempt]:
-    spells: list[ObservedSpell | None] = [
-        observed(spell, told.switch, as_of, told.measured) for spell in told.timeline.spells
-    ]
-    stage = _stage(told.timeline)
+    spells: list[ObservedSpell | None] = [*observed_spells(told, as_of)]
+    stage = Stage.SWITCHED if spells else _stage(told.timeline)
     for spell in spells or [None]:
         yield Attempt(
             pilot=told.slug,
@@ -196,9 +198,33 @@ def _attempts(told: Told, as_of: date) -> Iterator[Attempt]:
         )
 
 
+def observed_spells(told: Told, as_of: date) -> tuple[ObservedSpell, ...]:
+    """The pilot's periods as they stood on ``as_of``; without a recorded cutover, the one that traffic shows."""
+    declared = told.timeline.spells
+    shown = declared or (_measured_only(told),)
+    return tuple(observed(spell, told.switch, as_of, told.measured) for spell in shown if spell is not None)
+
+
+def _measured_only(told: Told) -> Spell | None:
+    """A period that nobody recorded, numbered 0. Running alongside is agreed: it is never among the switched."""
+    timeline, origin = told.timeline, told.measured.origin
+    if origin is None or timeline.status is PilotStatus.ALONGSIDE:
+        return None
+    return Spell(
+        number=0,
+        started_at=datetime.combine(origin.day, time(), UTC),
+        started_on=origin.day,
+        observed_from_on=origin.day,
+        forced=told.switch.forced(origin.day, setting("FORCED_WITHIN_DAYS")),
+        against_verdict=timeline.against_verdict,
+        decision_at_cutover=timeline.decision,
+        model=told.switch.candidate.slug,
+        last_confirmed_on=origin.day,
+        confirmations=[],
+    )
+
+
 def _stage(timeline: Timeline) -> Stage:
-    if timeline.spells:
-        return Stage.SWITCHED
     if timeline.status is PilotStatus.ALONGSIDE:
         return Stage.ALONGSIDE
     if timeline.status in NO_SWITCH_YET:

@@ -19,7 +19,7 @@ from pilots.selectors.attention import attention, scope_of
 from pilots.selectors.documents import plain
 from pilots.selectors.filters import ReportFilters
 from pilots.selectors.matters.base import Matter, Scope
-from pilots.selectors.observation import Told, observed, tell
+from pilots.selectors.observation import Told, observed_spells, tell
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,8 @@ def scope_for(filters: ReportFilters, pilots: QuerySet[Pilot], access: PilotAcce
 
 def _row(told: Told, as_of: date) -> PilotRow:
     timeline = told.timeline
-    spell = observed(timeline.spells[-1], told.switch, as_of, told.measured) if timeline.spells else None
+    spells = observed_spells(told, as_of)
+    spell = spells[-1] if spells else None
     return PilotRow(
         pilot=told.slug,
         team=told.team,
@@ -116,7 +117,7 @@ def _row(told: Told, as_of: date) -> PilotRow:
         closed=timeline.closed_at is not None,
         traffic_share=timeline.traffic_share,
         verdict=timeline.decision or None,
-        spells=len(timeline.spells),
+        spells=len(spells),
         switched_on=spell.start if spell else None,
         ended_on=spell.end if spell else None,
         last_confirmed=spell.last_confirmed if spell else None,

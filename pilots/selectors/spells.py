@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 
 from evaluations.enums import Decision
-from pilots.enums import KnownBy, Reason, SpellEnd
-from pilots.models import Pilot, Spell
+from pilots.enums import KnownBy, Reason, SpellStatus
+from pilots.models import Pilot
+from pilots.selectors.filters import ReportFilters
+from pilots.selectors.observation import ObservedSpell, observed_spells, tell
 
 
 @dataclass(frozen=True, slots=True)
 class SpellRow:
-    number: int
+    number: int  # 0: nobody recorded its cutover, traffic shows it
     started_on: date
     observed_from_on: date
     ended_on: date | None  # None: not ended
-    end_kind: SpellEnd | None
+    status: SpellStatus
     end_reason: Reason | None
     end_model: str  # '': not said
-    last_confirmed_on: date
+    last_confirmed_on: date  # by a person, or by traffic where that is newer
     days: int  # to its end, else to its last confirmation
     unconfirmed_days: int | None  # since the last confirmation; None: ended
     known_by: KnownBy
@@ -29,26 +31,29 @@ class SpellRow:
     decision_at_cutover: Decision | None
 
 
-def spells_of(pilot: Pilot, *, on: date) -> tuple[SpellRow, ...]:
-    """Newest first. Days are differences of UTC dates."""
-    rows = Spell.objects.filter(pilot=pilot).select_related("end_model").order_by("-number")
-    return tuple(
-        SpellRow(
-            number=row.number,
-            started_on=row.started_on,
-            observed_from_on=row.observed_from_on,
-            ended_on=row.ended_on,
-            end_kind=row.end_kind or None,
-            end_reason=row.end_reason or None,
-            end_model=row.end_model.slug if row.end_model else "",
-            last_confirmed_on=row.last_confirmed_on,
-            days=((row.ended_on or row.last_confirmed_on) - row.started_on).days,
-            unconfirmed_days=None if row.ended_on else (on - row.last_confirmed_on).days,
-            known_by=row.known_by,
-            forced=row.forced,
-            upgraded=row.upgraded,
-            against_verdict=row.against_verdict,
-            decision_at_cutover=row.decision_at_cutover or None,
-        )
-        for row in rows
+def spells_of(pilot: Pilot, *, now: datetime) -> tuple[SpellRow, ...]:
+    """Newest first, as the retention report counts them. Days are differences of UTC dates."""
+    filters = ReportFilters.parse({}, now=now)
+    told = next(iter(tell(Pilot.objects.filter(pk=pilot.pk), filters)), None)
+    spells = () if told is None else observed_spells(told, filters.as_of)
+    return tuple(_row(spell, filters.as_of) for spell in reversed(spells))
+
+
+def _row(spell: ObservedSpell, on: date) -> SpellRow:
+    return SpellRow(
+        number=spell.number,
+        started_on=spell.start,
+        observed_from_on=spell.observed_from,
+        ended_on=spell.end,
+        status=spell.status,
+        end_reason=spell.reason,
+        end_model=spell.end_model,
+        last_confirmed_on=spell.last_confirmed,
+        days=spell.days,
+        unconfirmed_days=None if spell.end else (on - spell.last_confirmed).days,
+        known_by=spell.known_by,
+        forced=spell.forced,
+        upgraded=spell.upgraded,
+        against_verdict=spell.against_verdict,
+        decision_at_cutover=Decision(spell.verdict_at_cutover) if spell.verdict_at_cutover else None,
     )

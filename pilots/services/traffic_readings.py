@@ -103,6 +103,8 @@ def _row(pilot: Pilot, reading: Measured, timeline: Timeline, now: datetime) -> 
         state_since=reading.state_since,
         confirmed=[[number, first.isoformat(), last.isoformat()] for number, first, last in reading.confirmed],
         found=[[_plain(value) for value in found] for found in reading.found],
+        origin_on=reading.origin.day if reading.origin else None,
+        origin_established_on=reading.origin.established_on if reading.origin else None,
         confirmed_on=max((last for number, _, last in reading.confirmed if number == newest), default=None),
     )
 

@@ -124,7 +124,7 @@ def evidence(request: HttpRequest, slug: str) -> HttpResponse:
 @door("GET")
 def periods(request: HttpRequest, slug: str) -> HttpResponse:
     pilot = pilot_or_404(request, slug)
-    return tab(request, pilot, "periods", {"spells": spells_of(pilot, on=timezone.now().date())})
+    return tab(request, pilot, "periods", {"spells": spells_of(pilot, now=timezone.now())})
 
 
 @door("GET")

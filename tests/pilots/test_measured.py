@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
 
 from pilots.enums import ConflictKind, MeasuredState, PilotStatus
 from pilots.facts import Model, Spell, Switch, Timeline
-from pilots.measured import Day, Measured, measure, of_switch
+from pilots.measured import Day, Measured, Origin, measure, of_switch
 
 OLD, NEW = Model("gpt-4", "openai", "gpt"), Model("mai-1", "microsoft", "mai")
 NEWER, THIRD = Model("mai-2", "microsoft", "mai"), Model("claude-4", "anthropic", "claude")
 KNOWN = {model.slug: model for model in (OLD, NEW, NEWER, THIRD)}
 SWITCH = Switch(OLD, NEW)
 START = date(2026, 6, 1)
+OPENED = datetime(2026, 6, 20, tzinfo=UTC)
 
 
 def on(number: int) -> date:
@@ -32,7 +33,10 @@ def spell(first: int = 0, last: int | None = None) -> Spell:
 
 
 def life(*spells: Spell, status: PilotStatus = PilotStatus.SWITCHED) -> Timeline:
-    return Timeline(status, None, None, None, None, False, "", False, spells, ())
+    return Timeline(
+        status, None, None, OPENED, None, False, decision="", decided_by_event="", against_verdict=False,
+        awaiting_approval=False, review_on=None, spells=spells, problems=(),
+    )  # fmt: skip
 
 
 def days(*shares: int | None, first: int = 0, other: str = "gpt-4") -> list[Day]:
@@ -83,6 +87,25 @@ def test_on_the_candidate_without_a_word() -> None:
     assert read(told, life(status=PilotStatus.DECLINED)).found == ()
     [found] = read(days(*[95] * 60), life(spell(0, 20), status=PilotStatus.ROLLED_BACK)).found
     assert (found.kind, found.since_on) == (ConflictKind.STILL_ON_IT, on(21))
+
+
+def test_without_a_recorded_cutover_the_first_of_fourteen_days_is_the_origin() -> None:
+    planned = life(status=PilotStatus.PLANNED)
+    assert read(days(*[10] * 20, *[80] * 13, 79), planned).origin is None
+    assert read(days(*[10] * 20, *[80] * 14), planned).origin == Origin(on(20), on(33))
+    # A recorded cutover is the origin, however the traffic went.
+    assert read(days(*[80] * 40), life(spell(30))).origin is None
+    # A run that was over before the pilot was opened (on day 19) is another story; one that goes on is its own.
+    assert read(days(*[80] * 18), planned).origin is None
+    assert read(days(*[80] * 20), planned).origin == Origin(on(0), on(13))
+    assert read(days(*[80] * 14, *[10] * 10, *[80] * 14), planned).origin == Origin(on(24), on(37))
+
+
+def test_a_period_that_was_only_measured_is_confirmed_and_left_like_any_other() -> None:
+    seen = read(days(*[10] * 20, *[85] * 30, *[17] * 7, *[60] * 2), life(status=PilotStatus.ABANDONED))
+    assert seen.origin == Origin(on(20), on(33))
+    assert seen.confirmed == ((0, on(20), on(58)),)
+    assert [(found.kind, found.spell, found.since_on) for found in seen.found] == [(ConflictKind.WENT_BACK, 0, on(50))]
 
 
 def test_a_successor_is_the_candidate_and_a_third_model_is_where_it_went() -> None:

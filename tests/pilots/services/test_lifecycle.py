@@ -14,7 +14,7 @@ from evaluations.services import audit
 from evaluations.services.errors import Conflict, Refused
 from pilots.enums import AttachmentKind, EventKind, Motive, PilotStatus, Reason, SpellEnd
 from pilots.models import EventAttachment, FollowUp, Pilot, PilotEvent, Spell
-from pilots.selectors.attention import attention
+from pilots.selectors.attention import attention, scope_of
 from pilots.selectors.timelines import timeline_of
 from pilots.services import lifecycle
 from pilots.services.corrections import correct_event
@@ -474,7 +474,7 @@ def test_what_waits_for_a_second_person_or_a_review_is_on_the_list() -> None:
     lifecycle.record_alongside(pilot=both, by=BY, at=make.day(0), share=Decimal("0.5"), review_on=make.day(60).date())
 
     def listed(day: int) -> set[tuple[str, str]]:
-        return {(item.subject, item.words) for item in attention(Pilot.objects.all(), at=make.day(day))}
+        return {(item.subject, item.words) for item in attention(scope_of(Pilot.objects.all(), at=make.day(day)))}
 
     asked = {
         ("waiting", "decided: a second person has to approve"),

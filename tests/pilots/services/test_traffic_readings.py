@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import date, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -15,8 +16,16 @@ from pilots.models import Pilot, TrafficConflict, TrafficReading
 from pilots.selectors.attention import attention, scope_of
 from pilots.selectors.filters import ReportFilters
 from pilots.selectors.observation import ObservedSpell
+from pilots.selectors.pilots import portfolio
 from pilots.selectors.retention import RetentionReport, retention
-from pilots.services.lifecycle import record_follow_up, record_rollback
+from pilots.selectors.spells import spells_of
+from pilots.services.lifecycle import (
+    record_abandoned,
+    record_alongside,
+    record_follow_up,
+    record_ramp,
+    record_rollback,
+)
 from pilots.services.traffic_readings import read_due_traffic
 from tests import factories as make
 
@@ -141,3 +150,57 @@ def test_a_reading_is_made_again_when_traffic_or_events_come(went_back: Pilot) -
     assert TrafficReading.objects.get().last_on == make.day(120).date()
     record_follow_up(pilot=went_back, by=make.actor(), at=make.NOW)
     assert [read_due_traffic(now=make.NOW) for _ in range(2)] == [1, 0]
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_cutover_that_nobody_recorded_is_a_measured_period(kept: bool) -> None:
+    pilot = make.pilot("triage-to-mai", workload=make.workload("triage", "support"))
+    observe(pilot, range(10), 20)
+    observe(pilot, range(10, 60), 85)
+    if kept:
+        read_due_traffic(now=make.NOW)
+    found = spell()
+    assert (found.start, found.end, found.status) == (date(2026, 3, 12), None, SpellStatus.LOST_TO_FOLLOW_UP)
+    assert (found.days, found.last_confirmed, found.known_by) == (49, date(2026, 4, 30), KnownBy.MEASURED)
+    funnel = report().answer.funnel
+    assert (funnel.opened, funnel.in_progress, funnel.switched, funnel.of_which.measured) == (1, 0, 1, 1)
+    # The fourteenth day makes it one, and what is not known yet makes none.
+    assert report(as_of="2026-03-24").answer.funnel.in_progress == 1
+    assert report(as_of="2026-03-25").answer.funnel.still_switched == 1
+    assert report(known_at="2026-10-31").answer.funnel.in_progress == 1
+    [row] = portfolio(ReportFilters.parse({}, now=make.NOW)).pilots
+    assert (row.spells, row.switched_on, row.last_confirmed) == (1, date(2026, 3, 12), date(2026, 4, 30))
+    # It left again: the end is what traffic says, and nobody has told why.
+    observe(pilot, range(60, 70), 10)
+    back = spell()
+    assert (back.status, back.end, back.reason) == (SpellStatus.IN_CONFLICT, date(2026, 5, 1), Reason.UNEXPLAINED)
+
+
+def test_an_abandoned_ramp_that_had_reached_it_has_left_it_and_one_alongside_is_never_among_the_switched() -> None:
+    pilot = make.pilot("triage-to-mai", workload=make.workload("triage", "support"))
+    observe(pilot, range(10, 30), 85)
+    observe(pilot, range(30, 40), 5)
+    record_ramp(pilot=pilot, by=make.actor(), at=make.day(9), share=Decimal("0.85"))
+    record_abandoned(pilot=pilot, by=make.actor(), at=make.day(41))
+    assert (spell().days, spell().status) == (20, SpellStatus.IN_CONFLICT)
+    funnel = report().answer.funnel
+    assert (funnel.failed_switch, funnel.switched) == (0, 1)
+    both = make.pilot("both", workload=make.workload())
+    observe(both, range(10, 30), 85)
+    record_alongside(pilot=both, by=make.actor(), at=make.day(5), share=Decimal("0.85"), review_on=date(2026, 12, 1))
+    funnel = report().answer.funnel
+    assert (funnel.opened, funnel.alongside, funnel.switched) == (2, 1, 1)
+
+
+def test_the_periods_of_a_pilot_are_those_of_the_report(went_back: Pilot) -> None:
+    [row] = spells_of(went_back, now=make.NOW)
+    assert (row.ended_on, row.status, row.known_by) == (date(2026, 6, 10), SpellStatus.IN_CONFLICT, KnownBy.MEASURED)
+    stayed = make.switched_pilot("other", workload=make.workload())
+    observe(stayed, range(50), 90)
+    [row] = spells_of(stayed, now=make.NOW)
+    assert (row.number, row.last_confirmed_on, row.known_by, row.days) == (1, date(2026, 4, 20), KnownBy.MEASURED, 49)
+    measured_only = make.pilot("third", workload=make.workload())
+    observe(measured_only, range(50), 90)
+    [row] = spells_of(measured_only, now=make.NOW)
+    assert (row.number, row.started_on) == (0, date(2026, 3, 2))
+    assert spells_of(make.pilot("fourth", workload=make.workload()), now=make.NOW) == ()

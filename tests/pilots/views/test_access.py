@@ -39,7 +39,7 @@ LISTS = {
     "workloads",
 }
 OF_A_PILOT = {"pilot", "timeline", "evidence", "periods", "replays"}
-MANAGED = {"start-replay", "freeze", "record", "schedule", "ask-reviews"}
+MANAGED = {"start-replay", "freeze", "record", "correct", "schedule", "ask-reviews"}
 OF_A_RUN = {"run", "progress", "answers"}
 MANAGED_RUN = {"cancel", "judge-again", "judging", "resume"}
 # Sign-in and sign-out are open to all; the rest have tests of their own.
@@ -67,6 +67,8 @@ def _address(name: str, pilot: Pilot) -> str:
         return reverse(f"pilots:{name}", args=[pilot.plan.versions.get().runs.get().pk])  # type: ignore[union-attr]
     if name == "record":
         return reverse("pilots:record", args=[pilot.slug, "rollback"])
+    if name == "correct":
+        return reverse("pilots:correct", args=[pilot.slug, 1])
     return reverse(f"pilots:{name}", args=[] if name in LISTS else [pilot.slug])
 
 
