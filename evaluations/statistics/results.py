@@ -152,6 +152,15 @@ class TotalsRatio:
 
 
 @dataclass(frozen=True)
+class CustomerLogRank:
+    chi2: float
+    p_value: float | None  # None where no exchange of customers changes anything
+    customers: int
+    permutations: int  # labellings looked at
+    exact: bool  # all of them there are
+
+
+@dataclass(frozen=True)
 class LogRank:
     chi2: float | None  # None, with p_value, when nobody left while two groups were at risk
     df: int  # 0 then
