@@ -26,8 +26,8 @@ def approvals(scope: Scope) -> Iterator[Matter]:
     waiting = scope.pilots.filter(Exists(asks), status__in=[PilotStatus.DECIDED, PilotStatus.DECLINED], closed_at=None)
     lives = [(pilot, timeline) for pilot, timeline in _lives(waiting) if timeline.awaiting_approval]
     decided = {
-        (pilot, digest): facts
-        for pilot, digest, *facts in PilotEvent.objects.filter(
+        (pilot, digest): (pk, occurred_at, recorded_at)
+        for pilot, digest, pk, occurred_at, recorded_at in PilotEvent.objects.filter(
             pilot__in=[pilot for pilot, _ in lives], kind__in=[EventKind.DECIDED, EventKind.DECLINED]
         ).values_list("pilot_id", "digest", "pk", "occurred_at", "recorded_at")
     }
