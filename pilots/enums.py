@@ -20,6 +20,7 @@ class PilotStatus(Choice):
     ENDED = "ended", "workload ended"
     DECLINED = "declined", "declined"
     ABANDONED = "abandoned", "abandoned"
+    VOID = "void", "undone"  # everything on record of it was voided
 
 
 class EventKind(Choice):

@@ -19,7 +19,7 @@ from pilots.models.traffic import (
     TrafficRule,
     TrafficSource,
 )
-from pilots.models.uploads import Upload
+from pilots.models.uploads import HistoryImport, Upload
 
 __all__ = [
     "ApiToken",
@@ -29,6 +29,7 @@ __all__ = [
     "EventAttachment",
     "ExportFile",
     "FollowUp",
+    "HistoryImport",
     "HomeVisit",
     "IdempotentRequest",
     "Notice",

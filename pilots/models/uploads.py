@@ -1,4 +1,4 @@
-"""Files that people bring."""
+"""Files that people bring, and the histories that were imported from some."""
 
 from __future__ import annotations
 
@@ -58,3 +58,33 @@ class Upload(models.Model):
 
     def __str__(self) -> str:
         return self.file_name
+
+
+class HistoryImport(models.Model):
+    """One import of past switches. Its events carry its key under ``data["import"]["id"]``.
+
+    Undoing it voids these by corrections and leaves the row, and the past, as they were.
+    """
+
+    file_name = models.CharField(max_length=255)
+    imported_at = models.DateTimeField()
+    imported_by = models.CharField(max_length=200)  # as in the audit
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+")
+    upload = models.OneToOneField(  # None: imported by command
+        Upload, on_delete=models.SET_NULL, null=True, related_name="history_import"
+    )
+    events = models.PositiveIntegerField()  # that were new
+    pilots = models.PositiveIntegerField()  # that got at least one
+    undone_at = models.DateTimeField(null=True)  # None: it stands
+    undone_by = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        ordering = ["-imported_at", "-id"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(undone_at__isnull=True) | ~Q(undone_by=""), name="history_import_undone_by_somebody"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"import {self.pk} of {self.file_name}"

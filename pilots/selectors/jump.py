@@ -8,6 +8,7 @@ from typing import Literal
 from django.db.models import Q
 
 from evaluations.models import ModelVersion
+from pilots.enums import PilotStatus
 from pilots.selectors.access import PilotAccess
 
 EACH = 6
@@ -55,7 +56,7 @@ _PAGES = (
 
 def jump_targets(access: PilotAccess, search: str) -> tuple[Group, ...]:
     """Pilots and workloads by name, runs by number, models by name, and pages; only what the person may see."""
-    pilots = access.pilots().select_related("workload", "incumbent", "candidate")
+    pilots = access.pilots().exclude(status=PilotStatus.VOID).select_related("workload", "incumbent", "candidate")
     models = ModelVersion.objects.select_related("vendor")
     if search:
         pilots = pilots.filter(

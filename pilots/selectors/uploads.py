@@ -1,5 +1,5 @@
 """Files that people brought. Public surface: ``uploads_of``, ``upload_row``, ``visible_uploads``, ``histories_of``,
-``UploadRow``."""
+``imports_of``, ``UploadRow``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 
 from evaluations.models import Workload
 from pilots.enums import UploadKind, UploadState
-from pilots.models import Upload
+from pilots.models import HistoryImport, Upload
 from pilots.selectors.access import PilotAccess
 
 _LISTED = 20
@@ -77,3 +77,9 @@ def histories_of(access: PilotAccess) -> QuerySet[Upload]:
     """Histories that the person brought: a file may name all of their teams."""
     histories = Upload.objects.filter(kind=UploadKind.HISTORY)
     return histories if access.user.is_superuser else histories.filter(uploaded_by=access.user)
+
+
+def imports_of(access: PilotAccess) -> QuerySet[HistoryImport]:
+    """Imports of past switches, newest first: the person's own, or whoever runs the site all of them."""
+    imports = HistoryImport.objects.all()
+    return imports if access.user.is_superuser else imports.filter(user=access.user)

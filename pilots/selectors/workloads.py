@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Count, Max, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Count, Exists, Max, OuterRef, Q, QuerySet, Subquery
 
 from evaluations.models import Sample, SampleSet, Workload
+from pilots.enums import PilotStatus
+from pilots.models import Pilot
 from pilots.selectors.access import PilotAccess
 
 _SETS_SHOWN = 50
@@ -53,8 +55,10 @@ class WorkloadFacts:
 
 
 def workload_rows(access: PilotAccess, *, team: str = "", search: str = "") -> tuple[WorkloadRow, ...]:
-    """The workloads of the person's teams by name. One query."""
-    workloads = access.workloads()
+    """The workloads of the person's teams by name, without those of which only an undone import told. One query."""
+    of_it = Pilot.objects.filter(workload=OuterRef("pk"))
+    undone = Exists(of_it) & ~Exists(of_it.exclude(status=PilotStatus.VOID))
+    workloads = access.workloads().exclude(undone & ~Exists(Sample.objects.filter(workload=OuterRef("pk"))))
     if team:
         workloads = workloads.filter(team__slug=team)
     if search:

@@ -26,7 +26,7 @@ from evaluations.services.sample_choice import SampleChoice, parse_quota
 from evaluations.services.sample_file import SampleFile
 from pilots.conf import setting
 from pilots.enums import UploadKind, UploadState
-from pilots.models import Upload
+from pilots.models import HistoryImport, Upload
 from pilots.services.history_columns import checked, guess, headers_of
 from pilots.services.history_import import HistoryReport, import_history
 from pilots.tasks import hint_to_read
@@ -138,6 +138,8 @@ def confirm_history(
         if not dry_run:
             ended = {"path": "", "finished_at": at, "result": report.to_document()}
             Upload.objects.filter(pk=upload.pk).update(**ended)
+            if report.key is not None:
+                HistoryImport.objects.filter(pk=report.key).update(upload=upload)
             _note(upload, "upload.confirmed", by=by, at=at, data={"events": report.events, "pilots": report.pilots})
     if not dry_run:
         forget_file(path)

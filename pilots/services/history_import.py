@@ -22,12 +22,13 @@ from evaluations.services.errors import Refused
 from pilots.conf import setting
 from pilots.enums import EventKind, EventSource
 from pilots.facts import Event, Model, Switch, Timeline
-from pilots.models import EventAttachment, Pilot, PilotEvent
+from pilots.models import EventAttachment, HistoryImport, Pilot, PilotEvent
 from pilots.selectors.timelines import histories, known_models, switch_of
 from pilots.services.appending import attachment_rows, contradiction, new_problem, stored_event
 from pilots.services.drafts import EventDraft, check, share_kept
 from pilots.services.history_names import Names, slug_from
 from pilots.services.history_rows import HistoryRow, read_history, refusal
+from pilots.services.history_undo import reinstated, undone_events
 from pilots.services.projection import Projection, claim, write_projections
 from pilots.timeline import read
 
@@ -50,13 +51,16 @@ _line = attrgetter("line")
 class HistoryReport:
     """What an import did, or would do."""
 
-    events: int  # new ones
+    events: int  # new ones, and those that count again
     pilots: int  # that got at least one
     skipped: tuple[Skipped, ...]  # rows that say what is on record already
+    key: int | None = field(
+        default=None, compare=False
+    )  # of the import, by which it can be undone; None: nothing was new, or nothing was kept
 
     def to_document(self) -> dict[str, Any]:
         skipped = [{"line": row.line, "reason": row.reason} for row in self.skipped]
-        return {"events": self.events, "pilots": self.pilots, "skipped": skipped}
+        return {"events": self.events, "pilots": self.pilots, "skipped": skipped, "import": self.key}
 
 
 @dataclass(slots=True)
@@ -80,21 +84,31 @@ def import_history(
     """Store the events of ``path`` that are not on record yet, all or nothing.
 
     Unknown teams, workloads, models and pilots are created; a history may start anywhere, its opening is implied. The
-    same file again adds nothing. Raises ``Refused`` naming file, line and column of the first row that breaks a rule,
-    ``Conflict`` when a pilot changes meanwhile. With ``dry_run`` the same happens and nothing is kept. ``mapping``
-    names the file's columns where they are not called like ours; with ``teams`` (slugs) only rows of these are taken.
+    same file again adds nothing, unless its import was undone: then its events count again. Raises ``Refused`` naming
+    file, line and column of the first row that breaks a rule, ``Conflict`` when a pilot changes meanwhile. With
+    ``dry_run`` the same happens and nothing is kept. ``mapping`` names the file's columns where they are not called
+    like ours; with ``teams`` (slugs) only rows of these are taken.
     """
     with transaction.atomic():
+        kept = HistoryImport.objects.create(
+            file_name=path.name[:255], imported_at=at, imported_by=by.name[:200], user=by.user, events=0, pilots=0
+        )
         rows = list(read_history(path, mapping))
         names = Names()
         if teams is not None:
             _check_teams(path, rows, names, teams)
         names.create(rows, by=by, at=at)
-        told, skipped = _drafts(path, rows, names, at)
+        told, skipped = _drafts(path, rows, names, at, kept.pk)
         written = _write(path, told, by, at, skipped)
+        events = sum(len(item.drafts) for item in written)
+        if events:
+            HistoryImport.objects.filter(pk=kept.pk).update(events=events, pilots=len(written))
+        else:
+            kept.delete()
         if dry_run:
             transaction.set_rollback(True)
-    return HistoryReport(sum(len(item.drafts) for item in written), len(written), tuple(sorted(skipped, key=_line)))
+    key = kept.pk if events and not dry_run else None
+    return HistoryReport(events, len(written), tuple(sorted(skipped, key=_line)), key)
 
 
 def _check_teams(path: Path, rows: Sequence[HistoryRow], names: Names, teams: Collection[str]) -> None:
@@ -108,7 +122,9 @@ def _check_teams(path: Path, rows: Sequence[HistoryRow], names: Names, teams: Co
             raise refusal(path, row.line, "pilot", f"the name {row.pilot[:40]!r} is taken: choose another")
 
 
-def _drafts(path: Path, rows: Sequence[HistoryRow], names: Names, at: datetime) -> tuple[list[_Told], list[Skipped]]:
+def _drafts(
+    path: Path, rows: Sequence[HistoryRow], names: Names, at: datetime, key: int
+) -> tuple[list[_Told], list[Skipped]]:
     """The file by pilot; rows that repeat an earlier row are skipped."""
     known = {pilot.slug: pilot for pilot in Pilot.objects.select_related("workload__team", "incumbent", "candidate")}
     by_slug: dict[str, _Told] = {}
@@ -126,7 +142,7 @@ def _drafts(path: Path, rows: Sequence[HistoryRow], names: Names, at: datetime) 
             by_slug[slug] = _Told(pilot)
         told = by_slug[slug]
         _check_pilot(path, row, told.pilot, workload, incumbent, candidate)
-        draft = _draft(path, row, told.pilot, names.model(row.to_model) if row.to_model else None, at)
+        draft = _draft(path, row, told.pilot, names.model(row.to_model) if row.to_model else None, at, key)
         earlier, _ = told.drafts.setdefault(draft.digest, (row.line, draft))
         if earlier != row.line:
             skipped.append(Skipped(row.line, f"repeats line {earlier}"))
@@ -161,10 +177,12 @@ def _check_observed_from(path: Path, told: _Told) -> None:
             raise refusal(path, row.line, "observed_from", "belongs to a cutover: put it on that row")
 
 
-def _draft(path: Path, row: HistoryRow, pilot: Pilot, to_model: ModelVersion | None, at: datetime) -> EventDraft:
+def _draft(
+    path: Path, row: HistoryRow, pilot: Pilot, to_model: ModelVersion | None, at: datetime, key: int
+) -> EventDraft:
     """The row as its door would record it."""
     share = row.traffic_share
-    data: dict[str, Any] = {"import": {"file": path.name, "line": row.line}}
+    data: dict[str, Any] = {"import": {"id": key, "file": path.name, "line": row.line}}
     if row.kind is EventKind.CUTOVER:
         share = Decimal(1) if share is None else share
         if row.observed_from is not None and row.observed_from > row.occurred_at.date():
@@ -199,13 +217,18 @@ def _write(path: Path, told: list[_Told], by: Actor, at: datetime, skipped: list
     event_ids: dict[int, dict[str, int]] = defaultdict(dict)
     for pilot_id, digest, pk in stored.values_list("pilot_id", "digest", "pk"):
         event_ids[pilot_id][digest] = pk
+    undone = undone_events([item.pilot for item in told])
     written: list[tuple[_Told, Timeline]] = []
     rows: list[tuple[PilotEvent, EventDraft]] = []
     for item in told:
         pilot = item.pilot
         for digest in event_ids[pilot.pk].keys() & item.drafts.keys():
-            line, _ = item.drafts.pop(digest)
-            skipped.append(Skipped(line, "is on record already"))
+            line, draft = item.drafts.pop(digest)
+            if digest in undone:
+                again = reinstated(undone[digest], draft, at)
+                item.drafts[again.digest] = (line, again)
+            else:
+                skipped.append(Skipped(line, "is on record already"))
         if item.drafts:
             timeline = _judged(path, item, past.get(pilot.pk, []), switch_of(pilot, models), by_slug)
             written.append((item, timeline))

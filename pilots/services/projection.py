@@ -15,6 +15,7 @@ from django.db.models import F, QuerySet
 from evaluations.models import ModelVersion
 from evaluations.services.errors import Conflict
 from pilots.conf import setting
+from pilots.enums import PilotStatus
 from pilots.facts import Spell as SpellFacts
 from pilots.facts import Timeline
 from pilots.models import Pilot, PilotEvent, Spell
@@ -45,7 +46,7 @@ def claim(pilot: Pilot, timeline: Timeline, *, last_seq: int, version: int) -> N
 
 def _cached(timeline: Timeline, pilot: Pilot) -> dict[str, Any]:
     return {
-        "status": timeline.status,
+        "status": PilotStatus.VOID if timeline.opened_at is None else timeline.status,
         "status_at": timeline.status_at or pilot.status_at,
         "traffic_share": timeline.traffic_share,
         "closed_at": timeline.closed_at,

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from django.contrib import messages
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
+from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect
@@ -17,12 +19,14 @@ from pilots.conf import setting
 from pilots.enums import UploadState
 from pilots.forms.history import BringHistoryForm, ColumnsForm
 from pilots.models import Upload
-from pilots.selectors.uploads import histories_of
+from pilots.selectors.uploads import histories_of, imports_of
 from pilots.services.brought import confirm_history, map_columns, receive_history
 from pilots.services.history_columns import Preview, preview
 from pilots.services.history_import import HistoryReport
-from pilots.views.page import access_of, actor_of, door, page, sign_in_url, too_long
+from pilots.services.history_undo import undo_import
+from pilots.views.page import access_of, actor_of, door, page, sign_in_url, too_long, whole_number
 
+IMPORTS_A_PAGE = 50
 _LATELY = 10  # files, with those that still wait for their confirmation
 
 
@@ -92,6 +96,33 @@ def history(request: HttpRequest, pk: int) -> HttpResponse:
     if request.POST.get("do") == "import":
         return redirect("pilots:history", pk=pk)
     return _preview(request, upload, read, form, report=report)
+
+
+@door("GET")
+def imports(request: HttpRequest) -> HttpResponse:
+    """What was imported, by whom and when, and what was taken back."""
+    _allow(request)
+    found = Paginator(imports_of(access_of(request)), IMPORTS_A_PAGE)
+    listed = found.get_page(whole_number(request.GET.get("page")) or 1)
+    return page(request, "pilots/history/imports.html", {"listed": listed}, section="home")
+
+
+@door("GET", "POST")
+def undo(request: HttpRequest, pk: int) -> HttpResponse:
+    """Says what taking an import back means; its button does it."""
+    _allow(request)
+    row = get_object_or_404(imports_of(access_of(request)), pk=pk)
+    if request.method == "GET":
+        return page(request, "pilots/history/undo.html", {"row": row}, section="home")
+    try:
+        done = undo_import(key=pk, teams=access_of(request).managed_teams(), by=actor_of(request), at=timezone.now())
+    except (Conflict, Refused) as refusal:
+        row.refresh_from_db()
+        status = 409 if isinstance(refusal, Conflict) else 400
+        context = {"row": row, "refusal": refusal}
+        return page(request, "pilots/history/undo.html", context, section="home", status=status)
+    messages.success(request, f"The import is undone: {done.events:,} events no longer count.")
+    return redirect("pilots:history-imports")
 
 
 def _allow(request: HttpRequest) -> None:

@@ -63,7 +63,7 @@ def pilots(request: HttpRequest) -> HttpResponse:
         "filters": filters,
         "refusal": refusal,
         "choices": filter_choices(access.pilots()),
-        "stages": list(PilotStatus),
+        "stages": [status for status in PilotStatus if status is not PilotStatus.VOID],
         "stage": stage,
         "sort": sort,
         "search": search,

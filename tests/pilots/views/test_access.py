@@ -58,7 +58,7 @@ OF_A_REVIEW = {"review-batch", "review", "undo-review", "hand-over", "close-revi
 OF_AN_EXPORT = {"export", "export-state", "export-file", "retry-export"}
 # Of a workload and of what was brought for it: tests/pilots/views/test_workloads.py and test_uploads.py.
 # Of who brought it: tests/pilots/views/test_history.py.
-OF_A_HISTORY = {"bring-history", "history"}
+OF_A_HISTORY = {"bring-history", "history", "history-imports", "undo-import"}
 OF_A_WORKLOAD = {"workload", "sample-set", "upload", "upload-state", "upload-rejects"}
 
 

@@ -12,11 +12,13 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.http import HttpResponse
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from evaluations.enums import TeamRole
 from evaluations.models import AuditEvent, Team
-from pilots.enums import UploadState
-from pilots.models import Pilot, PilotEvent, Upload
+from pilots.enums import PilotStatus, UploadState
+from pilots.models import HistoryImport, Pilot, PilotEvent, Upload
+from pilots.services.lifecycle import record_follow_up
 from tests import factories as make
 from tests.pilots.views.people import session
 
@@ -188,3 +190,44 @@ def test_a_file_that_was_not_confirmed_in_time_can_be_brought_again(owner: Clien
     Path(Upload.objects.get().path).unlink()
     assert "no longer kept" in owner.get(address).content.decode()
     assert "no longer kept" in press(owner, address, "import").content.decode()
+
+
+def test_an_import_is_listed_and_undone_after_a_question(owner: Client, ana: Client) -> None:
+    address = bring(owner, OURS, CUTOVER, ROLLBACK)["Location"]
+    press(owner, address, "import")
+    row = HistoryImport.objects.get()
+    undo = reverse("pilots:undo-import", args=[row.pk])
+    listed = owner.get(reverse("pilots:history-imports")).content.decode()
+    assert ["past.csv" in listed, undo in listed] == [True, True]
+    assert undo in owner.get(address).content.decode()
+    asked = owner.get(undo).content.decode()
+    assert ">2</span> events of" in asked
+    assert Pilot.objects.get().status is PilotStatus.ROLLED_BACK
+    # Another person's import is not there.
+    assert ana.get(undo).status_code == ana.post(undo).status_code == 404
+    assert row.file_name not in ana.get(reverse("pilots:history-imports")).content.decode()
+    assert owner.post(undo)["Location"] == reverse("pilots:history-imports")
+    assert (Pilot.objects.get().status, Upload.objects.get().state) == (PilotStatus.VOID, UploadState.UNDONE)
+    assert "This import was undone" in owner.get(address).content.decode()
+    assert owner.post(undo).status_code == 409
+    # What it told of is in no list; its own page says so.
+    assert "triage-1" not in owner.get(reverse("pilots:list")).content.decode()
+    assert "Triage" not in owner.get(reverse("pilots:workloads")).content.decode()
+    page = owner.get(reverse("pilots:pilot", args=["triage-1"])).content.decode()
+    assert "Everything on record of this pilot was undone" in page
+
+
+def test_what_cannot_be_undone_is_said_and_nothing_changes(owner: Client) -> None:
+    press(owner, bring(owner, OURS, CUTOVER)["Location"], "import")
+    pilot = Pilot.objects.get()
+    record_follow_up(pilot=pilot, by=make.actor("cleo"), at=timezone.now())
+    response = owner.post(reverse("pilots:undo-import", args=[HistoryImport.objects.get().pk]))
+    assert response.status_code == 400
+    assert "Triage-1: something came after the import (follow-up of" in response.content.decode()
+    assert Pilot.objects.get().status is PilotStatus.SWITCHED
+
+
+def test_nobody_below_a_manager_sees_or_undoes_imports(data_dir: Path) -> None:
+    viewer = session(make.member(make.team("support"), "vic", TeamRole.VIEWER))
+    assert viewer.get(reverse("pilots:history-imports")).status_code == 403
+    assert viewer.post(reverse("pilots:undo-import", args=[1])).status_code == 403
