@@ -10,7 +10,7 @@ def read_again(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('pilots', '0010_attention'),
+        ('pilots', '0011_savings_readings'),
     ]
 
     operations = [
