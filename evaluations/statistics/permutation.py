@@ -171,5 +171,4 @@ class _Table:
             chi2: Vector = np.divide(difference[:, 0] ** 2, variance, out=np.zeros(n), where=variance > _SINGULAR)
             return chi2
         inverse = np.linalg.pinv(covariance, rcond=_SINGULAR, hermitian=True)
-        chi2 = np.einsum("bg,bgh,bh->b", difference, inverse, difference)
-        return chi2
+        return np.asarray(np.einsum("bg,bgh,bh->b", difference, inverse, difference), dtype=np.float64)
