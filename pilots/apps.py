@@ -43,5 +43,6 @@ class PilotsConfig(AppConfig):
         tick("pilots.tasks.tick_notices", name="pilots-notices")
         tick("pilots.tasks.tick_reminders", name="pilots-reminders", seconds=REMINDER_SECONDS)
         tick("pilots.tasks.tick_uploads", name="pilots-files")
+        tick("pilots.tasks.tick_comparisons", name="pilots-comparisons", seconds=REMINDER_SECONDS)
         tick("pilots.tasks.tick_traffic", name="pilots-traffic")
         tick("pilots.tasks.tick_forecasts", name="pilots-forecasts")

@@ -44,6 +44,24 @@ def tick_exports() -> None:
 
 
 @task
+def compare_customers() -> None:
+    """Compare groups by customers, where somebody looks at a report that has them."""
+    from pilots.services.customers import compute_due_comparisons
+
+    compute_due_comparisons(clock=timezone.now, stopping=stopping)
+
+
+@task
+def tick_comparisons() -> None:
+    """The safety net under lost hints, and the end of comparisons that were kept their time."""
+    from pilots.services.customers import due_comparisons, forget_old_comparisons
+
+    if due_comparisons().exists():
+        hint_to_compare()
+    forget_old_comparisons(now=timezone.now())
+
+
+@task
 def tick_traffic() -> None:
     """Read observed traffic against what is on record, and what it has saved, where either has changed."""
     from pilots.services.savings_readings import read_due_savings
@@ -117,3 +135,9 @@ def hint_to_read() -> None:
     """Tell a worker that a file is to be read. A broker that is down costs one sweep, never the request."""
     if not send_hints(read_upload, (), queue="default"):
         logger.warning("no hint sent for an upload: the broker does not answer")
+
+
+def hint_to_compare() -> None:
+    """Tell a worker that a comparison is due. A broker that is down costs one sweep, never the request."""
+    if not send_hints(compare_customers, (), queue="default"):
+        logger.warning("no hint sent for a comparison: the broker does not answer")

@@ -99,6 +99,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("reviews/<int:pk>/hand-over/", reviews.give_away, name="hand-over"),
     path("reviews/<int:pk>/close/", reviews.close, name="close-reviews"),
     path("reports/retention/", reports.retention, name="retention"),
+    path("reports/retention/comparisons/<slug:fingerprint>/", reports.comparison, name="comparison"),
     path("reports/costs/", reports.costs, name="costs"),
     path("reports/savings/", reports.savings, name="savings"),
     path("reports/drift/", reports.drift, name="drift"),

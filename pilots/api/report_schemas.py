@@ -62,7 +62,7 @@ def _retention(schemas: dict[str, Any]) -> dict[str, Any]:
     answer = schemas.pop("Answer")
     group = {**answer, "title": "Group", "properties": {"key": {"type": "string"}, **answer["properties"]}}
     group["required"] = ["key", *answer["required"]]
-    del own["properties"]["answer"]
+    del own["properties"]["answer"], own["properties"]["compared"]
     own["required"].remove("answer")
     own["properties"] |= answer["properties"] | {"groups": {"type": "array", "items": {"$ref": "#/$defs/Group"}}}
     own["required"] = [*own["required"], *answer["required"]]

@@ -13,6 +13,7 @@ from pilots.api.base import ApiView, Nothing, operation
 from pilots.api.report_schemas import report_schema
 from pilots.selectors.filters import ReportFilters
 from pilots.selectors.reports import REPORTS
+from pilots.services.customers import ask_for_comparison
 
 
 class ReportQuery(Nothing):
@@ -43,7 +44,9 @@ class Report(ApiView):
         given = {
             field: getattr(query, field) for field in query.__struct_fields__ if getattr(query, field) is not UNSET
         }
-        return report(ReportFilters.parse(given, now=self.now), self.access.pilots()).to_document()
+        found = report(ReportFilters.parse(given, now=self.now), self.access.pilots())
+        ask_for_comparison(found, at=self.now)
+        return found.to_document()
 
 
 class ReportSchema(ApiView):

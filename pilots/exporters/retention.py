@@ -22,6 +22,7 @@ from pilots.exporters.retention_sheets import (
 )
 from pilots.exporters.vendor_copy import Copy, copy_for
 from pilots.exporters.words import DEFINITIONS, digest_of, stem
+from pilots.selectors.customers import ComparisonState, CustomerTest
 from pilots.selectors.observation import Attempt, observe
 from pilots.selectors.registers import Names, names_in
 from pilots.selectors.retention import RetentionReport, retention
@@ -38,7 +39,8 @@ class RetentionExporter:
         report = retention(filters, copy.pilots)
         answer, names = copy.answer(report.answer), copy.names(names_in(copy.pilots, filters))
         document = report.to_document()
-        del document["known_at"]  # the same knowledge a minute later is the same data
+        # The same knowledge a minute later is the same data.
+        del document["known_at"], document["logrank_by_customer"]
         return Document(
             cover=Cover(
                 title="Who stayed",
@@ -72,7 +74,16 @@ def _between_groups(report: RetentionReport) -> dict[str, str]:
     return {
         "Between the groups": f"Log-rank test: chi-square {test.chi2:.4g} with {test.df} degrees of freedom, p = "
         f"{test.p:.4g}. How likely groups that stay equally long would differ as much by chance."
+        f"{_by_customer(report.logrank_by_customer)}"
     }
+
+
+def _by_customer(test: CustomerTest | None) -> str:
+    if test is None or test.state is not ComparisonState.COMPUTED:
+        return ""
+    if test.p is None:
+        return f" With {test.customers} customers exchanged as wholes there is nothing to compare."
+    return f" With the {test.customers} customers exchanged as wholes, p = {test.p:.4g}."
 
 
 def _attempts_sheet(attempts: Sequence[Attempt], copy: Copy, names: Names) -> Sheet:

@@ -28,6 +28,17 @@ def _retention(document: Document) -> Iterator[str]:
         test = document["logrank"]
         yield ""
         yield f"Groups compared (log-rank): chi2 {test['chi2']:.3f}, {test['df']} df, p {test['p']:.4f}"
+    if document["logrank_by_customer"]:
+        yield f"The same, customers exchanged as wholes: {_by_customer(document['logrank_by_customer'])}"
+
+
+def _by_customer(test: Document) -> str:
+    if test["state"] != "computed":
+        return str(test["state"])
+    if test["p"] is None:
+        return f"no p, nothing to exchange between {test['customers']} customers"
+    how = "all" if test["exact"] else "random"
+    return f"p {test['p']:.4f}, {test['customers']} customers, {how} {test['permutations']:,} labellings"
 
 
 def _answer(answer: Document) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from pilots.models.attention import HomeVisit, Snooze
 from pilots.models.claims import Claim
+from pilots.models.comparisons import CustomerComparison
 from pilots.models.exports import ExportFile
 from pilots.models.followups import FollowUp
 from pilots.models.forecasts import CostForecast
@@ -25,6 +26,7 @@ __all__ = [
     "ApiToken",
     "Claim",
     "CostForecast",
+    "CustomerComparison",
     "Delivery",
     "EventAttachment",
     "ExportFile",

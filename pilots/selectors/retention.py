@@ -8,7 +8,7 @@ leave forced switches out: they tell of those who chose.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -18,6 +18,7 @@ from django.db.models import QuerySet
 from evaluations.models import Vendor
 from pilots.enums import KnownBy, SpellEnd, SpellStatus
 from pilots.models import Pilot
+from pilots.selectors.customers import CustomerTest, customer_test
 from pilots.selectors.documents import plain
 from pilots.selectors.filters import ReportFilters
 from pilots.selectors.headline import headline
@@ -29,6 +30,7 @@ from pilots.selectors.staying import (
     Question,
     RestrictedMeanDays,
     compare_groups,
+    compared_rows,
     read_curve,
     read_points,
 )
@@ -125,6 +127,8 @@ class RetentionReport:
     answer: Answer
     groups: tuple[tuple[str, Answer], ...]  # key and answer, by key; empty unless grouped
     logrank: LogRankTest | None  # of the groups; None under two that can be compared
+    logrank_by_customer: CustomerTest | None  # the same with customers exchanged as wholes; None as above
+    compared: Mapping[str, Any] | None = None  # the spells that it is of, not part of the document
 
     def to_document(self) -> dict[str, Any]:
         """The retention document of the public interface."""
@@ -137,6 +141,7 @@ class RetentionReport:
             **answer,
             "groups": [{"key": key, **group.to_document()} for key, group in self.groups],
             "logrank": plain(self.logrank),
+            "logrank_by_customer": plain(self.logrank_by_customer),
             "spells": spells,
             "reasons": reasons,
         }
@@ -152,6 +157,9 @@ def retention(filters: ReportFilters, pilots: QuerySet[Pilot] | None = None) -> 
             groups[attempt.group(filters.by)].append(attempt)
     # To compare forced with chosen is to look at the forced ones.
     with_forced = filters.by == "forced"
+    followed = {key: _spells(_followed(members, with_forced)) for key, members in sorted(groups.items())}
+    logrank = compare_groups(followed)
+    compared = None if logrank is None else compared_rows(followed)
     return RetentionReport(
         as_of=filters.as_of,
         known_at=filters.known_at,
@@ -161,9 +169,9 @@ def retention(filters: ReportFilters, pilots: QuerySet[Pilot] | None = None) -> 
             (key, _answer(members, filters, vendors, with_forced=with_forced))
             for key, members in sorted(groups.items())
         ),
-        logrank=compare_groups(
-            {key: _spells(_followed(members, with_forced)) for key, members in sorted(groups.items())}
-        ),
+        logrank=logrank,
+        logrank_by_customer=None if compared is None else customer_test(compared),
+        compared=compared,
     )
 
 

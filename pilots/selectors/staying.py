@@ -1,5 +1,6 @@
 """The three retention answers over a list of spells. Public surface: ``Question``, ``Reading``, ``read_points``,
-``read_curve``, ``compare_groups``, ``Point``, ``CurveStep``, ``RestrictedMeanDays``, ``LogRankTest``.
+``read_curve``, ``compare_groups``, ``compared_rows``, ``Point``, ``CurveStep``, ``RestrictedMeanDays``,
+``LogRankTest``.
 
 Kaplan-Meier and Aalen-Johansen with late entry; a spell counts up to its end or its last confirmation, never to today.
 """
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -210,6 +211,22 @@ def _last_day_at_risk(curve: SurvivalCurve, steps: Sequence[CurveStep], needed: 
     if last_day > 0 and curve.at(last_day).at_risk_before >= needed:
         days.append(last_day)
     return max(days, default=None)
+
+
+def compared_rows(groups: Mapping[str, Spells]) -> dict[str, list[Any]] | None:
+    """The spells that a comparison of groups is of, as columns; None under two groups in which somebody could have
+    left."""
+    rows = [(key, row) for key, spells in groups.items() for row in units(spells, Question.STILL_ON_IT)]
+    if len({key for key, _ in rows}) < 2:
+        return None
+    rows.sort()
+    return {
+        "time": [row.time for _, row in rows],
+        "event": [int(row.cause == 1) for _, row in rows],
+        "entry": [row.entry for _, row in rows],
+        "group": [key for key, _ in rows],
+        "customer": [row.team for _, row in rows],
+    }
 
 
 def compare_groups(groups: Mapping[str, Spells]) -> LogRankTest | None:

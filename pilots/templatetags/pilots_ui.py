@@ -55,6 +55,7 @@ TERMS = {
     "Still on the candidate": "Any end counts as having left; an upgrade inside the candidate's family goes on.",
     "Not back on the incumbent": "Ends only with a return to the incumbent model; followed until its shutdown.",
     "Not back with its vendor": "Ends with a return to any model of the incumbent's vendor.",
+    "By customer": "The same test with customers exchanged as wholes: one with many workloads counts as one.",
     "Baseline": "The first nights of a plan version: what later nights are held against.",
     "CUSUM": "A running sum of how far each night lies off the baseline; it grows where a model has moved.",
     "Break-even": "The price per million output tokens at which it would tip, input moving along as stated.",

@@ -7,7 +7,8 @@ from typing import Any
 
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
 from django.utils import timezone
 
 from pilots.models import Pilot
@@ -15,6 +16,7 @@ from pilots.selectors.choices import filter_choices
 from pilots.selectors.claims import TESTS
 from pilots.selectors.claims import claims as claims_report
 from pilots.selectors.costs import costs as costs_report
+from pilots.selectors.customers import kept_test
 from pilots.selectors.drift import drift as drift_report
 from pilots.selectors.filters import GROUPINGS, ReportFilters
 from pilots.selectors.predictiveness import predictiveness as predictiveness_report
@@ -22,6 +24,7 @@ from pilots.selectors.retention import retention as retention_report
 from pilots.selectors.rollback_reasons import rollback_reasons_report
 from pilots.selectors.savings import Savings
 from pilots.selectors.savings import savings as savings_report
+from pilots.services.customers import ask_for_comparison
 from pilots.views.page import access_of, door, filters_of, page, whole_number
 
 SPELLS_A_PAGE = 50
@@ -36,6 +39,7 @@ def retention(request: HttpRequest) -> HttpResponse:
     pilots = access_of(request).pilots()
     filters, refusal = filters_of(request, now=now)
     report = retention_report(filters, pilots)
+    ask_for_comparison(report, at=now)
     answer = report.answer
     context = {
         "now": now,
@@ -50,6 +54,15 @@ def retention(request: HttpRequest) -> HttpResponse:
         "refusal": refusal,
     }
     return page(request, "pilots/reports/retention.html", context, section="retention", status=400 if refusal else 200)
+
+
+@door("GET")
+def comparison(request: HttpRequest, fingerprint: str) -> HttpResponse:
+    """How a comparison by customers stands, for the page that waits for it."""
+    test = kept_test(fingerprint)
+    if test is None:
+        raise Http404
+    return render(request, "pilots/reports/_by_customer.html", {"test": test})
 
 
 def _shown(

@@ -52,6 +52,7 @@ def test_a_replay_is_hinted_at_on_replay_and_settled_on_scoring(sent: Sent) -> N
 def test_the_scheduler_ticks_on_default_and_its_sending_is_its_sign_of_life(sent: Sent) -> None:
     entries = {name: entry for name, entry in current_app.conf.beat_schedule.items() if name.startswith("pilots-")}
     ticks = {
+        "pilots-comparisons": ("pilots.tasks.tick_comparisons", 60.0, "default"),
         "pilots-exports": ("pilots.tasks.tick_exports", 5.0, "default"),
         "pilots-files": ("pilots.tasks.tick_uploads", 5.0, "default"),
         "pilots-notices": ("pilots.tasks.tick_notices", 5.0, "default"),

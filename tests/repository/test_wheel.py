@@ -36,6 +36,7 @@ WORK = {
     "pilots.tasks.write_export_file",
 }
 SCHEDULE = [
+    "pilots-comparisons",
     "pilots-exports",
     "pilots-files",
     "pilots-forecasts",

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import CommandParser
+from django.utils import timezone
 
 from evaluations.management.base import PilotsCommand
 from evaluations.services.errors import Refused
@@ -14,6 +15,7 @@ from pilots.management.report_text import TEXTS
 from pilots.selectors.costs import costs
 from pilots.selectors.filters import ReportFilters
 from pilots.selectors.reports import REPORTS
+from pilots.services.customers import ask_for_comparison, compute_due_comparisons
 from pilots.services.what_if import supposed_prices
 
 
@@ -37,7 +39,12 @@ class Command(PilotsCommand):
             raise Refused(f"there is no report {self.report!r}; there are {', '.join(sorted(REPORTS))}")
         filters = ReportFilters.parse(options, now=self.now)
         if options["what_if"] is None:
-            return REPORTS[self.report](filters).to_document(), True
+            found = REPORTS[self.report](filters)
+            if ask_for_comparison(found, at=self.now):
+                # Nobody waits for a worker here.
+                compute_due_comparisons(clock=timezone.now)
+                found = REPORTS[self.report](filters)
+            return found.to_document(), True
         if self.report != "costs":
             raise Refused("is a question to the report costs", field="what-if")
         if not filters.present:

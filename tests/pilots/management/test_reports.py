@@ -84,6 +84,7 @@ def test_a_report_is_json_alone_or_text(capsys: pytest.CaptureFixture[str]) -> N
         "restricted_mean_days",
         "groups",
         "logrank",
+        "logrank_by_customer",
         "spells",
         "reasons",
     ]
