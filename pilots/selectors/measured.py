@@ -134,7 +134,7 @@ def _kept(subjects: Sequence[Subject]) -> dict[int, Measured]:
                     )
                     for kind, spell, since_on, established_on, seen_on, share, model, vendor in told
                 ),
-                Origin(origin_on, origin_established_on) if origin_on and origin_established_on else None,
+                origin=Origin(origin_on, origin_established_on) if origin_on and origin_established_on else None,
             )
     return found
 
@@ -166,5 +166,5 @@ def _as_of(reading: Measured, as_of: date, disputed: set[tuple[ConflictKind, dat
             for found in reading.found
             if found.established_on <= as_of and (found.kind, found.since_on) not in disputed
         ),
-        reading.origin if reading.origin and reading.origin.established_on <= as_of else None,
+        origin=reading.origin if reading.origin and reading.origin.established_on <= as_of else None,
     )

@@ -10,7 +10,7 @@ def read_again(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('pilots', '0011_savings_readings'),
+        ('pilots', '0012_share_alarms'),
     ]
 
     operations = [

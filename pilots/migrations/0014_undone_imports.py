@@ -9,7 +9,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('evaluations', '0014_second_person'),
-        ('pilots', '0012_measured_origins'),
+        ('pilots', '0013_measured_origins'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
