@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('evaluations', '0014_second_person'),
+        ('evaluations', '0015_second_person'),
         ('pilots', '0013_measured_origins'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
