@@ -104,7 +104,7 @@ def test_the_page_waits_for_it_and_shows_it() -> None:
     page = root.get(address).content.decode()
     row = CustomerComparison.objects.get()
     waits = reverse("pilots:comparison", args=[row.fingerprint])
-    assert [f'hx-get="{waits}"' in page, "computing…" in page] == [True, True]
+    assert [f'hx-get="{waits}"' in page, "is being computed" in page] == [True, True]
     assert 'hx-trigger="every 2s"' in root.get(waits).content.decode()
     compute_due_comparisons(clock=timezone.now)
     part = root.get(waits).content.decode()
