@@ -9,7 +9,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('evaluations', '0015_second_person'),
-        ('pilots', '0013_measured_origins'),
+        ('pilots', '0014_measured_origins'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

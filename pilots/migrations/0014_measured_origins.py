@@ -10,7 +10,7 @@ def read_again(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('pilots', '0012_share_alarms'),
+        ('pilots', '0013_capture_notices'),
     ]
 
     operations = [
