@@ -60,7 +60,8 @@ class HistoryReport:
 
     def to_document(self) -> dict[str, Any]:
         skipped = [{"line": row.line, "reason": row.reason} for row in self.skipped]
-        return {"events": self.events, "pilots": self.pilots, "skipped": skipped, "import": self.key}
+        document = {"events": self.events, "pilots": self.pilots, "skipped": skipped}
+        return document if self.key is None else {**document, "import": self.key}
 
 
 @dataclass(slots=True)

@@ -37,5 +37,5 @@ class Command(PilotsCommand):
         if "skipped" not in document:
             return f"import {document['import']} is undone: {told} no longer count"
         lines = [f"line {row['line']} {row['reason']}: skipped" for row in document["skipped"]]
-        number = "" if document["import"] is None else f" (import {document['import']}: --undo takes it back)"
+        number = "" if "import" not in document else f" (import {document['import']}: --undo takes it back)"
         return "\n".join([*lines, f"{told}{number}"])

@@ -10,7 +10,7 @@ import pytest
 import time_machine
 from django.core.management import call_command
 
-from pilots.models import Pilot, PilotEvent
+from pilots.models import HistoryImport, Pilot, PilotEvent
 from pilots.selectors.reports import REPORTS
 from pilots.services import lifecycle
 from tests import factories as make
@@ -44,7 +44,8 @@ def test_import_history_prints_what_it_did(tmp_path: Path, capsys: pytest.Captur
     code, out, err = run(capsys, "import_history", path, "--dry-run", "--json")
     assert (code, json.loads(out), err, Pilot.objects.count()) == (0, expected, "", 0)
     code, out, err = run(capsys, "import_history", path, "--json")
-    assert (code, json.loads(out), err) == (0, expected, "")
+    number = HistoryImport.objects.get().pk  # by which --undo takes it back
+    assert (code, json.loads(out), err) == (0, {**expected, "import": number}, "")
     assert {event.actor for event in PilotEvent.objects.all()} == {"manage.py import_history"}
     code, out, _ = run(capsys, "import_history", path)
     assert (code, out) == (

@@ -51,7 +51,7 @@ ELSEWHERE |= {"prepare"}
 # What one person was told, and a team's webhooks: tests/pilots/views/test_notices.py.
 OF_NOTICES = {"read-notices", "follow-notice", "webhook", "renew-secret", "end-webhook", "repeat-delivery"}
 # Of those who manage any pilots: tests/pilots/views/test_traffic.py.
-ELSEWHERE |= {"comparison", "import-traffic", "add-traffic-rule", "remove-traffic-rule"}
+ELSEWHERE |= {"alarm", "comparison", "import-traffic", "add-traffic-rule", "remove-traffic-rule"}
 # By who is asked, and until when: tests/pilots/views/test_reviews.py.
 OF_A_REVIEW = {"review-batch", "review", "undo-review", "hand-over", "close-reviews"}
 # Of a file that somebody asked for, and theirs alone: tests/pilots/views/test_exports.py.

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('pilots', '0015_undone_imports'),
+        ('pilots', '0016_undone_imports'),
     ]
 
     operations = [

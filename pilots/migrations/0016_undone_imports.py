@@ -8,8 +8,8 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('evaluations', '0015_second_person'),
-        ('pilots', '0014_measured_origins'),
+        ('evaluations', '0016_second_person'),
+        ('pilots', '0015_measured_origins'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('evaluations', '0014_drift_alarms'),
+        ('evaluations', '0015_judgings'),
     ]
 
     operations = [

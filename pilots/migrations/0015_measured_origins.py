@@ -10,7 +10,7 @@ def read_again(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('pilots', '0013_capture_notices'),
+        ('pilots', '0014_cost_forecasts'),
     ]
 
     operations = [
