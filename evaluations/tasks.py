@@ -102,6 +102,7 @@ def sweep() -> None:
     from evaluations.selectors.queue import work_for
     from evaluations.services.drift import read_for_drift
     from evaluations.services.heartbeats import beat
+    from evaluations.services.old_costs import read_missing_costs
     from evaluations.services.rescoring import open_rescorings
     from evaluations.services.work import open_runs
 
@@ -115,6 +116,7 @@ def sweep() -> None:
         hint_to_rescore(rescoring.pk)
     beat(Beat.SWEEP, at=now)
     read_for_drift(at=now)
+    read_missing_costs()
 
 
 @task

@@ -146,7 +146,7 @@ def _forecasts(filters: ReportFilters, runs: Iterable[int]) -> dict[int, CostFor
     if not filters.present:
         return {}
     wanted = set(runs)
-    rows = CostForecast.objects.exclude(lines=None).filter(run__isnull=False)
+    rows = CostForecast.objects.filter(lines__isnull=False, run__isnull=False)
     return {row.pilot_id: row for row in rows if row.run_id in wanted}
 
 

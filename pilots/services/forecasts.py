@@ -73,7 +73,7 @@ def _read(pk: int, now: datetime) -> bool:
         pk=pk
     )
     pilot, today = row.pilot, now.date()
-    runs = ReplayRun.objects.filter(plan_version__plan=pilot.plan_id).exclude(decision="").exclude(costs=None)
+    runs = ReplayRun.objects.filter(plan_version__plan=pilot.plan_id).exclude(decision="").filter(costs__isnull=False)
     run = runs.select_related("plan_version").order_by("-finished_at", "-id").first()
     lines: tuple[CostLine, ...] | None = None
     broken: list[str] = []
