@@ -21,7 +21,15 @@ def judgement(kind: str, conversation: Conversation) -> str | None:
 
 
 def _right(asked: Mapping[str, Any], name: str) -> bool:
-    return str(asked[name]).strip() == str(asked.get("reference")).strip()
+    """The answer is the reference, or a JSON object that holds it."""
+    answer, reference = str(asked[name]).strip(), asked.get("reference")
+    try:
+        said = json.loads(answer)
+    except (ValueError, RecursionError):
+        said = answer
+    return reference is not None and (
+        answer == str(reference) or (isinstance(said, dict) and reference in said.values())
+    )
 
 
 def _honest(asked: Mapping[str, Any]) -> str:

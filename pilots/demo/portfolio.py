@@ -179,6 +179,14 @@ def _endpoints(vendor_url: str) -> list[dict[str, Any]]:
             "wire_model": "claude-sonnet-4.5",
             **common,
         },
+        {
+            "slug": "gemini-prod",
+            "model": "gemini-2.5-pro",
+            "protocol": "gemini_generate",
+            "base_url": vendor_url,
+            "wire_model": "gemini-2.5-pro",
+            **common,
+        },
     ]
 
 
@@ -195,12 +203,17 @@ def _pilots(anchor: date) -> list[dict[str, Any]]:
             "plan": {
                 "hypothesis": "MAI-Thinking-1 triages tickets at least as well as GPT-4o, at lower cost",
                 "scorers": _SCORERS,
-                "criteria": _CRITERIA,
+                "criteria": [*_CRITERIA, {"metric": "judge_preference", "role": "advisory", "margin": "0.05"}],
                 "looks": "one_look",
                 "alpha": "0.05",
                 "minimum_samples": 500,
                 "decide_by": anchor + timedelta(days=60),
                 "budget": {"amount": "10.00", "currency": "USD"},
+                "judge": {
+                    "endpoint": "gemini-prod",
+                    "rubric": "The better answer names the category that a senior agent would choose, as valid JSON.",
+                    "budget": {"amount": "10.00", "currency": "USD"},
+                },
             },
         },
         {

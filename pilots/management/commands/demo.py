@@ -46,6 +46,7 @@ BEHAVIOURS: dict[str, dict[str, Any]] = {
     "gpt-4o": {"behaviour": "steady", "latency_ms": 60, "accuracy": 0.955},
     "mai-thinking-1": {"behaviour": "steady", "latency_ms": 70, "accuracy": 0.965},
     "claude-sonnet-4.5": {"behaviour": "steady", "latency_ms": 65, "accuracy": 0.97},
+    "gemini-2.5-pro": {"behaviour": "steady", "latency_ms": 50, "judge": "honest"},
 }
 
 
@@ -162,7 +163,7 @@ class Command(PilotsCommand):
     def _replay(self, processes: Processes) -> ReplayRun:
         """The finished replay of an earlier run, or a new one, worked on by the worker process."""
         pilot = Pilot.objects.select_related("plan__workload").get(slug=MAIN_PILOT)
-        runs = ReplayRun.objects.filter(plan_version__plan=pilot.plan)
+        runs = ReplayRun.objects.filter(plan_version__plan=pilot.plan, judges=None)
         finished = runs.filter(status=RunStatus.FINISHED).order_by("id").first()
         if finished is not None:
             self.progress(f"run {finished.pk} is finished already: no call is made")

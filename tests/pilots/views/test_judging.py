@@ -13,10 +13,12 @@ from django.utils.html import strip_tags
 from evaluations.enums import ArmRole, ChunkState, Outcome, RunStatus, TeamRole
 from evaluations.models import Chunk, Completion, CompletionContent, ReplayRun, Team
 from evaluations.services.replays import end_run, settle_run
+from pilots.exporters.evidence import EvidenceExporter
 from pilots.models import Pilot
 from tests import factories as make
 from tests.functional.commands import call
 from tests.judges import judged_plan
+from tests.pilots.selectors.test_reviews_in_evidence import asked
 from tests.replays import concluded, start
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -92,6 +94,12 @@ def test_report_text_api_and_workbook_hold_the_same_figures() -> None:
     assert row["judge"] == judging.judged
     assert row["judge"]["pairs"]["flips_to_first"] == N
     assert f"judge_preference: inconclusive. {row['judge']['sentence']}" in call("report", "evidence").out
+    [sheet] = [sheet for sheet in EvidenceExporter().build(asked()).sheets if sheet.key == "judge"]
+    [line] = sheet.rows
+    named = dict(zip([column.key for column in sheet.columns], line, strict=True))
+    wanted = {"judge": "umpire", "verdict": "inconclusive", "pairs": N, "wins": 0, "flips": N, "to_first": N}
+    assert {name: named[name] for name in wanted} == wanted
+    assert named["sentence"] == row["judge"]["sentence"]
     document = client().get(f"/api/v1/replay-runs/{run.pk}/judging").json()
     assert (document["judging"], document["run"], document["figures"]) == (judging.pk, run.pk, judging.judged)
     assert document["judge"]["model"] == "umpire"
