@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from evaluations.conf import setting
 from evaluations.models import DataAgreement, Sample, SampleSet, SampleSetMember, Team, Workload
@@ -49,8 +49,10 @@ def _old(workload: Workload, days: int, at: datetime) -> QuerySet[Sample]:
 
 
 def _in_use() -> Exists:
-    """By a run whose evidence has not been read yet: it still sends or scores."""
-    return Exists(SampleSetMember.objects.filter(sample=OuterRef("pk"), sample_set__runs__decision=""))
+    """By a run whose evidence, or a judging whose answers have not been read yet: it still sends or scores."""
+    unread = Q(sample_set__runs__judges=None, sample_set__runs__decision="")
+    unread |= Q(sample_set__runs__judges__isnull=False, sample_set__runs__judged__isnull=True)
+    return Exists(SampleSetMember.objects.filter(unread, sample=OuterRef("pk")))
 
 
 def purged_of(sample_set: SampleSet) -> int:

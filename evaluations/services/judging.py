@@ -119,7 +119,7 @@ def judge_when_finished(*, run: ReplayRun, at: datetime) -> None:
     by = audit.Actor.task("judging")
     try:
         start_judging(run=run, by=by, at=at, trigger=run.trigger)
-    except Refused as refused:
+    except (Refused, Conflict) as refused:
         audit_run(run, "judging.refused", by=by, at=at, data={"reason": str(refused)})
 
 

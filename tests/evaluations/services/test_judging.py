@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -9,11 +10,14 @@ from django.utils import timezone
 
 from evaluations.enums import ArmRole, CriterionRole, Outcome, RunTrigger
 from evaluations.models import Endpoint, ModelVersion, Plan, Price, ReplayRun
+from evaluations.selectors.purging import due, held
 from evaluations.services.catalogue import save_endpoint
 from evaluations.services.errors import Conflict, Refused
 from evaluations.services.judging import start_judging
 from evaluations.services.plan_document import BudgetEntry, CriterionEntry, JudgeEntry, PlanDefinition, definition_of
 from evaluations.services.plans import freeze_plan, save_plan
+from evaluations.services.replays import cancel_run, settle_run
+from evaluations.services.work import open_runs
 from tests.judges import RUBRIC, judged_plan
 from tests.replays import BY, concluded, ready_plan, start
 
@@ -169,3 +173,14 @@ def test_a_judge_that_is_not_as_frozen_is_not_asked() -> None:
     Endpoint.objects.filter(slug="umpire-prod").update(parameters={"temperature": 1})
     with pytest.raises(Refused, match="no longer as the run's plan was frozen with"):
         start_judging(run=run, by=BY, at=timezone.now(), trigger=RunTrigger.API)
+
+
+def test_samples_are_kept_while_a_judge_is_asked_about_them_and_no_longer() -> None:
+    run = concluded(start(judged_plan(URL, n=3)), said)
+    judging = ReplayRun.objects.get(judges=run)
+    workload, at = run.plan_version.plan.workload, timezone.now() + timedelta(days=400)
+    assert (held(workload, days=30, at=at).count(), due(workload, days=30, at=at).count()) == (3, 0)
+    cancel_run(run=judging, by=BY, at=timezone.now())
+    settle_run(run=judging, at=timezone.now())
+    assert (held(workload, days=30, at=at).count(), due(workload, days=30, at=at).count()) == (0, 3)
+    assert open_runs() == []
