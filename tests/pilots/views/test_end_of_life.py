@@ -73,6 +73,7 @@ def test_the_list_then_one_button(model: ModelVersion, client: Client) -> None:
     for _ in range(2):
         assert client.post(prepare("ours"), given).status_code == 302
     assert Pilot.objects.get().slug == "ours-to-mai-thinking-1"
+    assert client.post(prepare("ours"), {"key": "k" * 900, "seen": "s" * 900}).status_code == 409
     again = client.post(prepare("ours"), {**given, "key": "0"})
     assert again.status_code == 409
     assert "has changed since you saw it" in again.content.decode()
