@@ -1,7 +1,7 @@
 """Geometry of the drawings, in user units of their viewBox; templates only write it down.
 
-Public surface: ``interval_bar``, ``survival_chart``, ``traffic_chart``, ``months_chart``, ``sparkline``,
-``bar_length``. Coordinates are rounded to a tenth.
+Public surface: ``interval_bar``, ``survival_chart``, ``traffic_chart``, ``trend_chart``, ``months_chart``,
+``sparkline``, ``bar_length``. Coordinates are rounded to a tenth.
 """
 
 from __future__ import annotations
@@ -327,4 +327,105 @@ def sparkline(
         band_y=None if band is None else y(band[1]),
         band_height=None if band is None else round(max(y(band[0]) - y(band[1]), 1.0), 1),
         marked=None if marked is None else points[marked],
+    )
+
+
+class TrendPoint(Protocol):
+    """One night: an estimate with its limits; None: not computable, or unbounded."""
+
+    @property
+    def estimate(self) -> float | None: ...
+    @property
+    def lower(self) -> float | None: ...
+    @property
+    def upper(self) -> float | None: ...
+    @property
+    def period(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class TrendChart:
+    """An estimate with its interval a night, the line of equality and the agreed limit."""
+
+    width: float
+    height: float
+    left: float
+    right: float
+    top: float
+    bottom: float
+    ranges: str  # path data of all intervals; what leaves the frame is cut at it
+    dots: tuple[tuple[float, float], ...]
+    reference: float
+    bound: float | None
+    beyond_y: float | None  # the zone past the agreed limit, from here ...
+    beyond_height: float | None  # ... this high
+    levels: tuple[tuple[float, float], ...]  # position and value of what is labelled
+    nights: tuple[tuple[float, int], ...]  # position and place of nights that are labelled
+    periods: tuple[float, ...]  # where a new period begins
+
+    @property
+    def span(self) -> float:
+        return round(self.right - self.left, 1)
+
+
+def trend_chart(
+    nights: Sequence[TrendPoint],
+    *,
+    reference: float,
+    bound: float | None,
+    higher_is_worse: bool,
+    width: float = 760.0,
+    height: float = 180.0,
+) -> TrendChart:
+    """Lay out ``nights``, oldest first. The axis holds every estimate and three times the agreed limit: the first
+    intervals are far wider than what is asked of the last.
+    """
+    left, right, top, bottom = 60.0, width - 12.0, 12.0, height - 26.0
+    known = [night.estimate for night in nights if night.estimate is not None]
+    reach = max([*(abs(value - reference) * 1.2 for value in known), 0.0])
+    if bound is not None:
+        reach = max(reach, 3 * abs(bound - reference))
+    if not reach:
+        limits = [limit for night in nights for limit in (night.lower, night.upper) if limit is not None]
+        reach = max([*(abs(limit - reference) for limit in limits), 0.0]) or 1.0
+    low, high = reference - reach, reference + reach
+    step = (right - left) / max(len(nights), 1)
+
+    def x(place: int) -> float:
+        return round(left + step * (place + 0.5), 1)
+
+    def y(value: float) -> float:
+        return round(bottom - (bottom - top) * (min(max(value, low), high) - low) / (high - low), 1)
+
+    ranges = [
+        f"M{x(place)} {y(low if night.lower is None else night.lower)}"
+        f"V{y(high if night.upper is None else night.upper)}"
+        for place, night in enumerate(nights)
+        if night.lower is not None or night.upper is not None
+    ]
+    every = -(-len(nights) // 6) or 1
+    beyond_y = beyond_height = None
+    if bound is not None:
+        beyond_y = top if higher_is_worse else y(bound)
+        beyond_height = round((y(bound) - top) if higher_is_worse else (bottom - y(bound)), 1)
+    return TrendChart(
+        width=width,
+        height=height,
+        left=left,
+        right=right,
+        top=top,
+        bottom=bottom,
+        ranges="".join(ranges),
+        dots=tuple((x(place), y(night.estimate)) for place, night in enumerate(nights) if night.estimate is not None),
+        reference=y(reference),
+        bound=None if bound is None else y(bound),
+        beyond_y=beyond_y,
+        beyond_height=beyond_height,
+        levels=tuple((y(value), value) for value in (low, reference, *((bound,) if bound is not None else ()), high)),
+        nights=tuple((x(place), place) for place in range(0, len(nights), every)),
+        periods=tuple(
+            round(left + step * place, 1)
+            for place in range(1, len(nights))
+            if nights[place].period != nights[place - 1].period
+        ),
     )

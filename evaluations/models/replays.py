@@ -67,6 +67,7 @@ class ReplayRun(models.Model):
     decision = EnumField(Decision, blank=True)  # what the plan version's gates said at its end; '': not ended
     decision_reason = models.CharField(max_length=300, blank=True)
     costs = models.JSONField(null=True)  # of the plan version at its end, as a document; None: not ended
+    weighted = models.JSONField(null=True)  # its evidence at production's mix, as documents; None: not ended, or older
     drift_read = models.BooleanField(default=False)  # whether its end was read for drift
     judged = models.JSONField(null=True)  # what a plan version's judge had said at the judging's end; None: not ended
     version = models.PositiveIntegerField(default=1)

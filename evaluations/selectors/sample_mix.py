@@ -1,4 +1,5 @@
-"""A sample set's mix of segments beside the pool's. Public surface: ``mix_of``, ``SegmentMix``, ``MixRow``."""
+"""A sample set's mix of segments beside the pool's. Public surface: ``mix_of``, ``SegmentMix``, ``MixRow``,
+``pool_mix``."""
 
 from __future__ import annotations
 
@@ -39,13 +40,19 @@ def mix_of(sample_set: SampleSet) -> tuple[SegmentMix, ...]:
 
     Only what can be replayed counts.
     """
-    pool = Sample.objects.filter(workload=sample_set.workload_id, replayable=True)
-    in_pool, pool_size = _counted(pool)
+    in_pool, pool_size = pool_mix(sample_set.workload_id)
     in_set, set_size = _counted(Sample.objects.filter(memberships__sample_set=sample_set))
     return tuple(
         _mix(segment, in_set.get(segment, Counter()), set_size, counts, pool_size)
         for segment, counts in sorted(in_pool.items())
     )
+
+
+def pool_mix(workload: int) -> tuple[dict[str, Counter[str | None]], int]:
+    """Per segment, how many samples of the workload's pool that can be replayed have each value; and how many there
+    are. None: no value, where another sample has one. One query.
+    """
+    return _counted(Sample.objects.filter(workload=workload, replayable=True))
 
 
 def _counted(samples: QuerySet[Sample]) -> tuple[dict[str, Counter[str | None]], int]:

@@ -17,6 +17,7 @@ from evaluations.selectors.comparisons import DRIFTED, frozen_by_drift, percenti
 from evaluations.selectors.costs import read_costs
 from evaluations.selectors.drift import drift_ended, drift_in
 from evaluations.selectors.evidence import evidence_for
+from evaluations.selectors.weighted import read_weighted
 from evaluations.services import audit
 from evaluations.services.bulk import recount
 from evaluations.services.drift import raise_alarm
@@ -35,6 +36,7 @@ class _Read(NamedTuple):
     reason: str
     samples: int | None
     costs: dict[str, Any] | None
+    weighted: list[dict[str, Any]] | None
 
 
 def conclude_run(*, run: ReplayRun, at: datetime, scored: bool = False) -> bool:
@@ -84,13 +86,14 @@ def _read(run: ReplayRun, *, at: datetime) -> _Read:
         (reading.reason or "")[:300],
         evidence.n,
         read_costs(version.document, evidence, prices=prices).to_document(),
+        read_weighted(run, evidence),
     )
 
 
 def _as_read(look: ReplayRun) -> _Read:
     """One look has been taken: later evidence never changes its verdict."""
     rows = [(row.metric, row.role, row.verdict, row.document) for row in look.comparisons.all()]
-    return _Read(rows, look.decision, look.decision_reason, look.evidence_samples, look.costs)
+    return _Read(rows, look.decision, look.decision_reason, look.evidence_samples, look.costs, look.weighted)
 
 
 def _frozen(read: _Read, run: ReplayRun, *, at: datetime) -> _Read:
@@ -125,6 +128,7 @@ def _keep(run: ReplayRun, read: _Read, *, after_the_look: bool, at: datetime) ->
         decision_reason=read.reason,
         evidence_samples=read.samples,
         costs=read.costs,
+        weighted=read.weighted,
         after_the_look=after_the_look,
         drift_read=True,
     )

@@ -246,6 +246,19 @@ class StratifiedMean:
 
 
 @dataclass(frozen=True)
+class PostStratified:
+    n: int
+    effective_n: float  # Kish: as many equally weighted rows would say as much
+    diff: float  # at the target's mix, as far as the cap lets it
+    unweighted: float
+    se: float | None  # None, with the limits, where a stratum holds a single row or nothing varies within strata
+    lower: float | None
+    upper: float | None
+    weights: tuple[float, ...]  # of a row, by stratum; 1: as frequent as in the target
+    capped: bool
+
+
+@dataclass(frozen=True)
 class Cuped:
     diff: float  # adjusted for the covariate
     se: float  # HC2

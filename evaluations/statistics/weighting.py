@@ -1,4 +1,4 @@
-"""When the sample is not the production mix, or not paired: ``stratified_mean``, ``cuped``."""
+"""When the sample is not the production mix, or not paired: ``stratified_mean``, ``post_stratified``, ``cuped``."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from evaluations.statistics.inputs import flags, number, same_length, vector
-from evaluations.statistics.results import Cuped, StatisticsError, StratifiedMean
+from evaluations.statistics.inputs import flags, number, positive, same_length, share, vector
+from evaluations.statistics.results import Cuped, PostStratified, StatisticsError, StratifiedMean
 
 # HC2 divides by 1 - leverage.
 _DECISIVE = 1e-9
@@ -38,6 +38,68 @@ def stratified_mean(strata: Sequence[tuple[float, ArrayLike]]) -> StratifiedMean
         diff=float(weights @ np.array([rows.mean() for rows in samples])),
         se=None if variance is None else math.sqrt(variance),
         unweighted=float(np.concatenate(samples).mean()),
+    )
+
+
+def post_stratified(
+    *,
+    diffs: ArrayLike,
+    strata: ArrayLike,
+    shares: Sequence[float],
+    clusters: ArrayLike | None = None,
+    cap: float = 5.0,
+    alpha: float = 0.05,
+) -> PostStratified:
+    """Mean difference at a target's mix, from rows drawn at another one (Holt & Smith 1979; Cochran 1977, 5A.9).
+
+    ``strata`` numbers each row's stratum, from 0, and ``shares`` are the strata's in the target, normalised here. A row
+    weighs the share of its stratum in the target over that among the rows, ``cap`` at the most, so that a few rows do
+    not decide. Limits: t with n - strata degrees of freedom; with ``clusters``, the sandwich of a regression on the
+    strata with the usual small-sample factor, and clusters - 1. They are those of one look. Raises ``StatisticsError``
+    on a stratum without a row or a share.
+    """
+    values, cap = vector("diffs", diffs), positive("cap", cap)
+    target = vector("shares", [number("share", one) for one in shares])
+    stratum = np.asarray(strata, dtype=np.intp)
+    same_length(diffs=values, strata=stratum)
+    sizes = np.bincount(stratum, minlength=len(target))
+    if len(sizes) != len(target) or sizes.min() == 0 or target.min() <= 0:
+        raise StatisticsError("each stratum needs a row and a share")
+    n, target = len(values), target / target.sum()
+    wanted = target * n / sizes
+    weights = np.minimum(wanted, cap)
+    shown = weights * sizes / (weights * sizes).sum()
+    means = np.bincount(stratum, weights=values) / sizes
+    left = (values - means[stratum]) * (shown / sizes)[stratum]  # what each row adds to the error of the mean
+    degrees = n - len(sizes)
+    variance: float | None = None
+    if sizes.min() == 1:
+        pass  # a single row does not say how far it may be off
+    elif clusters is not None:
+        _, of = np.unique(np.asarray(clusters), return_inverse=True)
+        sums = np.bincount(of, weights=left)
+        degrees = len(sums) - 1
+        if degrees > 0:
+            variance = len(sums) / degrees * (n - 1) / (n - len(sizes)) * float(sums @ sums)
+    else:
+        variance = float((left**2 * (sizes / (sizes - 1))[stratum]).sum())
+    diff, se = float(shown @ means), None if not variance else math.sqrt(variance)
+    reach = None
+    if se is not None and se > 1e-12:
+        from scipy.stats import t
+
+        reach = float(t.ppf(1 - share("alpha", alpha) / 2, degrees)) * se
+    total = weights * sizes
+    return PostStratified(
+        n=n,
+        effective_n=float(total.sum() ** 2 / (weights @ total)),
+        diff=diff,
+        unweighted=float(values.mean()),
+        se=None if reach is None else se,
+        lower=None if reach is None else diff - reach,
+        upper=None if reach is None else diff + reach,
+        weights=tuple(weights.tolist()),
+        capped=bool((wanted > cap).any()),
     )
 
 

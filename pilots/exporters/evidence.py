@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from evaluations.enums import COMPARED, ArmRole, CriterionRole, Decision, JudgeMode, Preferred, Verdict
+from evaluations.selectors.sentences import label_of
 from pilots.exporters.base import Column, Cover, Document, ExportRequest, Formula, Kind, Sheet, SummaryLine
 from pilots.exporters.vendor_copy import Copy, copy_for
 from pilots.exporters.words import NOT_YET, digest_of, stem
@@ -20,6 +21,7 @@ DEFINITIONS: Mapping[str, str] = {
     "Better, non-inferior": "The candidate is shown to be better, or no more than the agreed loss worse.",
     "Worse, inconclusive": "Shown to be worse than agreed; or not decided by the samples so far.",
     "Harmful, beneficial flips": "Samples that the incumbent passed and the candidate failed, and the other way round.",
+    "At production's mix": "The samples weighted to production's mix of segments; beside the verdict, never in it.",
     "Human preference": "What people said who compared both answers blind, of samples chosen at random.",
     "Model judge": "What a third model prefers in both orders; no word without people who read a part of the same.",
     "After the fact": "The plan was changed when evidence was known already.",
@@ -61,7 +63,13 @@ class EvidenceExporter:
                 *(
                     [_own_sheet(read, copy)]
                     if copy.vendor
-                    else [_criteria_sheet(read), _tables_sheet(read), *_people_sheets(read), *_judge_sheets(read)]
+                    else [
+                        _criteria_sheet(read),
+                        _tables_sheet(read),
+                        *_mix_sheets(read),
+                        *_people_sheets(read),
+                        *_judge_sheets(read),
+                    ]
                 ),
             ],
             file_stem=stem("evidence", filters.as_of, request.audience),
@@ -185,6 +193,49 @@ def _table(table: Mapping[str, int]) -> Iterator[Any]:
     yield Formula("{both_pass}+{candidate_only}", table["both_pass"] + table["candidate_only"])
     yield Formula("{incumbent_only}", table["incumbent_only"])
     yield Formula("{candidate_only}", table["candidate_only"])
+
+
+def _mix_sheets(read: Sequence[PilotEvidence]) -> Iterator[Sheet]:
+    """What production's mix would say; no sheet where samples have no segments."""
+    found = [(pilot.pilot, row) for pilot in read for row in pilot.weighted or ()]
+    if not found:
+        return
+    columns = [
+        Column("pilot", "Pilot"),
+        Column("criterion", "Criterion"),
+        Column("segment", "Segment"),
+        Column("unweighted", "As sampled", Kind.DECIMAL, "Candidate less incumbent", decimals=4),
+        Column("estimate", "At production's mix", Kind.DECIMAL, "Candidate less incumbent", decimals=4),
+        Column("lower", "From", Kind.DECIMAL, "Lower limit, read once", decimals=4),
+        Column("upper", "To", Kind.DECIMAL, "Upper limit, read once", decimals=4),
+        Column("n", "Samples", Kind.INTEGER),
+        Column("effective", "Effective samples", Kind.DECIMAL, "So many equal ones say as much", decimals=0),
+        Column("largest", "Largest weight", Kind.DECIMAL, "Of one sample, 5 at the most", decimals=2),
+        Column("capped", "Capped", description="A weight would have been larger"),
+        Column("covered", "Covered", Kind.PERCENT, "Of production, by values that were sampled"),
+        Column("disagrees", "Disagrees", description="On the side, or on the agreed limit"),
+        Column("sentence", "In words", width=60, wrap=True),
+    ]
+    rows = [
+        (
+            pilot,
+            label_of(row["metric"]),
+            row["segment"],
+            row["unweighted"],
+            row["difference"],
+            row["lower"],
+            row["upper"],
+            row["n"],
+            row["effective_n"],
+            row["largest_weight"],
+            row["capped"],
+            row["covered"],
+            row["disagrees"],
+            row["sentence"],
+        )
+        for pilot, row in found
+    ]
+    yield Sheet("mix", "Production mix", columns, rows, "What production's mix would say", frozen_columns=3)
 
 
 def _people_sheets(read: Sequence[PilotEvidence]) -> Iterator[Sheet]:

@@ -1,7 +1,7 @@
 """What a pilot's replays say, criterion by criterion.
 
 Public surface: ``newest_reading``, ``later_readings``, ``criterion_rows``, ``Reading``, ``LaterReading``,
-``CriterionRow``.
+``CriterionRow``, ``WeightedRow``.
 """
 
 from __future__ import annotations
@@ -55,6 +55,37 @@ class CriterionRow:
 
 
 @dataclass(frozen=True, slots=True)
+class WeightedRow:
+    """One criterion by one segment at production's mix, beside the samples as they are. Differences."""
+
+    label: str
+    segment: str
+    n: int
+    effective_n: float
+    unweighted: float
+    estimate: float
+    lower: float | None
+    upper: float | None
+    largest_weight: float
+    capped: bool
+    covered: float  # share of production whose values were sampled
+    disagrees: bool
+    sentence: str
+    is_ratio: bool = False
+
+
+def _weighted(row: Mapping[str, Any]) -> WeightedRow:
+    same = ("segment", "n", "effective_n", "unweighted", "lower", "upper", "largest_weight", "capped", "covered")
+    return WeightedRow(
+        label=label_of(row["metric"]),
+        estimate=row["difference"],
+        disagrees=row["disagrees"],
+        sentence=row["sentence"],
+        **{name: row[name] for name in same},
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
     """The verdict of a plan version as of its newest run with one."""
 
@@ -73,6 +104,7 @@ class Reading:
     currency: str  # of the criteria's money
     recorded: tuple[date, date] | None  # days of the recorded answers that are the incumbent's arm; None: it was called
     criteria: tuple[CriterionRow, ...]
+    weighted: tuple[WeightedRow, ...] | None  # at production's mix; None: not read, (): the samples have no segments
     flips_metric: str  # the metric whose changed answers can be listed: of the plan's first scorer; '': none
 
     def snapshot(self) -> dict[str, Any]:
@@ -117,6 +149,7 @@ def newest_reading(pilot: Pilot) -> Reading | None:
         currency=run.currency,
         recorded=_recorded(run),
         criteria=criterion_rows(stored_comparisons(run)),
+        weighted=None if run.weighted is None else tuple(_weighted(row) for row in run.weighted),
         flips_metric=next((scorer["key"] for scorer in version.document["scorers"]), ""),
     )
 

@@ -36,6 +36,7 @@ class PilotEvidence:
     decision: str | None
     decision_reason: str | None
     comparisons: tuple[Mapping[str, Any], ...]
+    weighted: tuple[Mapping[str, Any], ...] | None  # at production's mix, beside the verdict; None: not read
     human_preference: Mapping[str, Any] | None  # of samples chosen at random; None: no batch of reviews was closed
     judge: Mapping[str, Any] | None  # what a model judge prefers; None: none was asked, or it has not ended
 
@@ -55,6 +56,7 @@ class PilotEvidence:
             "decision": self.decision,
             "decision_reason": self.decision_reason,
             "comparisons": [dict(comparison) for comparison in self.comparisons],
+            "weighted": None if self.weighted is None else [dict(row) for row in self.weighted],
             "human_preference": None if self.human_preference is None else dict(self.human_preference),
             "judge": None if self.judge is None else dict(self.judge),
         }
@@ -125,6 +127,7 @@ def _row(
         decision=None if run is None else str(run.decision),
         decision_reason=None if run is None else run.decision_reason or None,
         comparisons=() if run is None else tuple(stored_comparisons(run)),
+        weighted=None if run is None or run.weighted is None else tuple(run.weighted),
         human_preference=None if run is None else preferences.get(run.plan_version_id),
         judge=None if run is None else judges.get(run.plan_version_id),
     )

@@ -152,6 +152,12 @@ def effect_text(row: CriterionRow) -> SafeString:
 
 
 @register.filter
+def as_difference(value: float) -> str:
+    """``−1.2 points``."""
+    return f"{formats.points(value)} points"
+
+
+@register.filter
 def bound_text(row: CriterionRow) -> str:
     text = _effect(row, row.bound)
     return "none agreed" if text is None else f"{text}{'' if row.is_ratio else ' points'}"

@@ -16,11 +16,13 @@ from pilots import charts
 from pilots.enums import DeliveryState, EventKind, ExportState, PilotStatus, SpellStatus, UploadState
 from pilots.exporters.registry import EXPORTERS
 from pilots.exporters.words import DEFINITIONS
+from pilots.formats import change, points
 from pilots.selectors.claims import ClaimVerdict
 from pilots.selectors.evidence import CriterionRow
 from pilots.selectors.matters.base import Action
 from pilots.selectors.predictiveness import Finding
 from pilots.selectors.retention import SpellRow
+from pilots.selectors.trend import Trend
 from pilots.templatetags.pilots_text import interval_text
 
 register = template.Library()
@@ -58,6 +60,7 @@ TERMS = {
     "By customer": "The same test with customers exchanged as wholes: one with many workloads counts as one.",
     "Baseline": "The first nights of a plan version: what later nights are held against.",
     "CUSUM": "A running sum of how far each night lies off the baseline; it grows where a model has moved.",
+    "Effective samples": "So many samples of equal weight would say as much.",
     "Break-even": "The price per million output tokens at which it would tip, input moving along as stated.",
     "Cost per success": "Money over tasks that were solved: an error costs and solves nothing.",
     "Median": "Half of them went back sooner, half later.",
@@ -205,6 +208,24 @@ def night_chart(series: Series) -> dict[str, Any]:
     place = next((place for place, night in enumerate(series.nights) if night.run == series.signal_run), None)
     chart = charts.sparkline([night.value for night in series.nights], band=band, marked=place)
     return {"chart": chart, "side": series.side.value, "text": f"{len(series.nights)} nights: {series.state.label}"}
+
+
+@register.inclusion_tag("pilots/_trend_chart.html")
+def trend_chart(trend: Trend) -> dict[str, Any]:
+    """A criterion night by night; the table under it says the same."""
+    chart = charts.trend_chart(
+        trend.nights, reference=trend.reference, bound=trend.bound, higher_is_worse=trend.higher_is_worse
+    )
+
+    def label(value: float) -> str:
+        return str(change(value) if trend.is_ratio else points(value))
+
+    return {
+        "chart": chart,
+        "levels": [(at, label(value)) for at, value in chart.levels],
+        "nights": [(at, trend.nights[place].at) for at, place in chart.nights],
+        "text": f"{trend.label} over {len(trend.nights)} nights; the table below has the figures",
+    }
 
 
 @register.filter

@@ -28,6 +28,7 @@ from pilots.selectors.savings import savings
 from pilots.selectors.schedules import schedule_of
 from pilots.selectors.spells import spells_of
 from pilots.selectors.traffic import WINDOW_DAYS
+from pilots.selectors.trend import trend_of
 from pilots.views.page import access_of, door, page
 
 LATELY = 5
@@ -112,8 +113,10 @@ def timeline(request: HttpRequest, slug: str) -> HttpResponse:
 @door("GET")
 def evidence(request: HttpRequest, slug: str) -> HttpResponse:
     pilot = pilot_or_404(request, slug)
+    reading = newest_reading(pilot)
     context = {
-        "reading": newest_reading(pilot),
+        "reading": reading,
+        "trends": () if reading is None else trend_of(reading.run),
         "alarms": alarms_of(pilot),
         "judge": pilot_judge(pilot),
         "reviews": pilot_reviews(pilot),

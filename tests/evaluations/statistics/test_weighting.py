@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import ttest_ind
 
 from evaluations.statistics import StatisticsError
-from evaluations.statistics.weighting import cuped, stratified_mean
+from evaluations.statistics.weighting import cuped, post_stratified, stratified_mean
 
 
 def test_stratified_by_hand() -> None:
@@ -70,3 +70,58 @@ def test_adjustment_is_the_gap_between_the_two_lines_at_the_overall_mean() -> No
 def test_cuped_refused(covariate: list[float], candidate: list[int]) -> None:
     with pytest.raises(StatisticsError):
         cuped(outcome=[1.0, 3.0, 2.0, 5.0, 4.0, 6.0], covariate=covariate, candidate=candidate)
+
+
+def test_post_stratified_by_hand() -> None:
+    """The strata of the first test: weights 0.75 x 5 / 3 and 0.25 x 5 / 2, t with 3 degrees of freedom 3.182446."""
+    read = post_stratified(diffs=[1, 0, 2, 4, 3], strata=[0, 1, 0, 1, 0], shares=[3, 1])
+    se = math.sqrt(0.75**2 * 1 / 3 + 0.25**2 * 8 / 2)
+    assert (read.n, read.diff, read.unweighted, read.capped) == (5, pytest.approx(2), pytest.approx(2), False)
+    assert read.weights == (pytest.approx(1.25), pytest.approx(0.625))
+    assert read.effective_n == pytest.approx(25 / 5.46875)
+    assert read.se == pytest.approx(se)
+    assert (read.lower, read.upper) == (pytest.approx(2 - 3.182446305284 * se), pytest.approx(2 + 3.182446305284 * se))
+
+
+def test_post_stratified_weights_are_capped() -> None:
+    """Wanted are 0.8 x 20 / 2 = 8 and 0.2 x 20 / 18: capped at 5 the strata count 4 to 10."""
+    read = post_stratified(diffs=[*[0.0, 1.0] * 9, 1.0, 0.0], strata=[0] * 18 + [1] * 2, shares=[0.2, 0.8])
+    assert read.weights == (pytest.approx(2 / 9), 5)
+    assert read.capped
+    assert read.diff == pytest.approx(0.5)
+    skewed = post_stratified(diffs=[0.0] * 18 + [1.0, 2.0], strata=[0] * 18 + [1] * 2, shares=[0.2, 0.8])
+    assert skewed.diff == pytest.approx(1.5 * 10 / 14)
+    assert skewed.effective_n == pytest.approx(14**2 / (18 * (2 / 9) ** 2 + 2 * 25))
+
+
+def test_post_stratified_in_clusters_is_the_sandwich_of_statsmodels() -> None:
+    import statsmodels.api as sm
+
+    generator = np.random.default_rng(3)
+    strata, clusters = np.arange(60) % 3, np.arange(60) // 4
+    diffs = generator.normal(size=60) + generator.normal(size=15)[clusters]
+    shares = np.array([0.5, 0.3, 0.2])
+    fit = sm.OLS(diffs, np.eye(3)[strata]).fit(cov_type="cluster", cov_kwds={"groups": clusters}, use_t=True)
+    expected = fit.t_test(shares)
+    read = post_stratified(diffs=diffs, strata=strata, shares=shares.tolist(), clusters=clusters)
+    assert (read.diff, read.se) == (pytest.approx(float(expected.effect[0])), pytest.approx(float(expected.sd[0, 0])))
+    low, high = expected.conf_int()[0]
+    assert (read.lower, read.upper) == (pytest.approx(low), pytest.approx(high))
+
+
+def test_post_stratified_without_spread_has_no_limits() -> None:
+    for strata, clusters in (([0, 0, 0, 1], None), ([0, 0, 1, 1], [1, 1, 1, 1]), ([0, 0, 0, 1], [1, 2, 3, 4])):
+        read = post_stratified(diffs=[1.0, 2.0, 3.0, 3.0], strata=strata, shares=[1, 1], clusters=clusters)
+        assert (read.se, read.lower, read.upper) == (None, None, None)
+    same = post_stratified(diffs=[1.0, 1.0, 0.0, 0.0], strata=[0, 0, 1, 1], shares=[1, 1])
+    assert (same.diff, same.lower) == (0.5, None)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"shares": [1]}, {"shares": [1, 0]}, {"shares": [1, 1, 1]}, {"strata": [0, 0, 0]}, {"strata": [0]}, {"cap": 0}],
+)
+def test_post_stratified_refused(changed: dict[str, list[float]]) -> None:
+    given = {"diffs": [1.0, 2.0, 3.0], "strata": [0, 0, 1], "shares": [1, 1]} | changed
+    with pytest.raises(StatisticsError):
+        post_stratified(**given)  # type: ignore[arg-type]
