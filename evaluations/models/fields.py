@@ -46,7 +46,7 @@ class ExactDecimalField(BigIntegerField):
         return None if value is None else trillionths(value)
 
     def from_db_value(self, value: Any, expression: Any, connection: Any) -> Decimal | None:
-        return None if value is None else normalised(Decimal(value) / _SCALE)
+        return None if value is None else of_trillionths(value)
 
     def to_python(self, value: Any) -> Decimal | None:
         if value is None or isinstance(value, Decimal):
@@ -73,6 +73,11 @@ def trillionths(amount: Decimal | int | str) -> int:
     if scaled != scaled.to_integral_value() or abs(scaled) >= 2**63:
         raise ValidationError(f"{amount} does not fit a number with {PLACES} decimal places below 9.2 million")
     return int(scaled)
+
+
+def of_trillionths(stored: int) -> Decimal:
+    """The amount that is stored so."""
+    return normalised(Decimal(stored) / _SCALE)
 
 
 def normalised(value: Decimal) -> Decimal:

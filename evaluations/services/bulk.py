@@ -1,7 +1,7 @@
 """Many plain rows at a time, and single statements of a hot path.
 
 Public surface: ``insert_rows``, ``insert_beside``, ``update_rows``, ``run_sql``, ``fetch_row``, ``at_once``,
-``takes_many_at_once``, ``expect_row``, ``recount``, ``table``.
+``takes_many_at_once``, ``expect_row``, ``recount``, ``table``, ``large_transaction``.
 
 ``bulk_create`` and ``bulk_update`` build an instance and a piece of SQL for every row, which takes two to ten times as
 long. Here a few texts of a statement serve every number of rows: PostgreSQL takes them as one JSON document, SQLite in
@@ -111,6 +111,16 @@ def recount(*tables: type[models.Model]) -> None:
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute(f"ANALYZE {', '.join(map(table, tables))}")
+
+
+def large_transaction() -> None:
+    """For the transaction at hand, of a long import: PostgreSQL sorts in memory, and waits while a file is read.
+
+    The connection's own limit (``conf.POSTGRES_OPTIONS``) is for the short commits of a replay.
+    """
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL work_mem = '64MB'; SET LOCAL idle_in_transaction_session_timeout = '5min'")
 
 
 def table(model: type[models.Model]) -> str:

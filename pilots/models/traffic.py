@@ -63,8 +63,9 @@ class TrafficDay(models.Model):
             ),
         ]
         constraints = [
+            # The day first: what is imported lies at the end of the index, and not everywhere in it.
             models.UniqueConstraint(
-                fields=["source", "day"], condition=Q(replaced_at__isnull=True), name="traffic_day_once"
+                fields=["day", "source"], condition=Q(replaced_at__isnull=True), name="traffic_day_once"
             ),
         ]
 

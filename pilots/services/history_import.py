@@ -18,6 +18,7 @@ from django.db import transaction
 
 from evaluations.models import ModelVersion, Workload
 from evaluations.services.audit import Actor, Link, record_all, register_actions
+from evaluations.services.bulk import large_transaction
 from evaluations.services.errors import Refused
 from pilots.conf import setting
 from pilots.enums import EventKind, EventSource
@@ -91,6 +92,7 @@ def import_history(
     like ours; with ``teams`` (slugs) only rows of these are taken.
     """
     with transaction.atomic():
+        large_transaction()
         kept = HistoryImport.objects.create(
             file_name=path.name[:255], imported_at=at, imported_by=by.name[:200], user=by.user, events=0, pilots=0
         )

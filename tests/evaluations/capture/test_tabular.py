@@ -84,6 +84,16 @@ def test_mixed_newlines_and_quoted_newlines_keep_their_line_numbers(tmp_path):
     ]
 
 
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_lines_are_numbered_across_blocks_with_cells_of_several_lines(tmp_path, newline):
+    rows = [(number, f"a{newline}b" if number in (700, 1800) else "x") for number in range(2, 2500)]
+    text = "n,t" + newline + "".join(f'{n},"{t}"{newline}' for n, t in rows)
+    expected = [(n + (n > 700) + (n > 1800), {"n": str(n), "t": t}) for n, t in rows]
+    assert list(read_table(csv_file(tmp_path, text.encode()))) == expected
+    with pytest.raises(CaptureError, match="line 2502: a quoted cell that starts here is never closed"):
+        list(read_table(csv_file(tmp_path, (text + '7,"x\n').encode())))
+
+
 def test_gzipped_csv_is_read_and_short_rows_are_filled(tmp_path):
     path = csv_file(tmp_path, gzip.compress(b"a,b\n1\n"), "t.csv.gz")
     assert list(read_table(path)) == [(2, {"a": "1", "b": ""})]

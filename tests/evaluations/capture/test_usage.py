@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from evaluations.capture.base import BadLine, CaptureError
-from evaluations.capture.usage import UsageRow, open_usage
+from evaluations.capture.tabular import Block
+from evaluations.capture.usage import UsageRow, _by_columns, _by_rows, open_usage
 
 HEADER = "workload,day,model,requests,input_tokens,output_tokens,errors,cost,currency\n"
 
@@ -110,3 +113,30 @@ def test_spans_and_diagnostics_say_who_asked(tmp_path: Path) -> None:
     [row] = read(written(tmp_path / "azure.jsonl", line, line | {"category": "Audit"}))
     assert isinstance(row, UsageRow)
     assert row[1:9] == ("prod", ("east",), "gpt-4o-1", date(2026, 9, 3), 1, None, None, 0)
+
+
+CELLS = {
+    "workload": st.sampled_from(["triage", " memos ", "", "a\tb", "x" * 201]),
+    "day": st.sampled_from(["2026-09-03", "2026-09-04T10:00:00Z", "", "soon", "1999-01-01"]),
+    "model": st.sampled_from(["gpt-4", "GPT-4", ""]),
+    "requests": st.sampled_from(["83", "0", "", "-1", "1_0", "٣", "9" * 15, "9" * 16, " 7 "]),
+    "input_tokens": st.sampled_from(["1000", "", "12.5"]),
+    "output_tokens": st.sampled_from(["", "20"]),
+    "errors": st.sampled_from(["", "1", "84"]),
+    "cost": st.sampled_from(["4.15", "", "0", "-1", "1e3", "1.1.1", "9000000", "0.123456789012", ".", "NaN"]),
+    "currency": st.sampled_from(["", "EUR", "eur", "Euro"]),
+}
+
+
+@settings(max_examples=300, deadline=None)
+@given(rows=st.lists(st.fixed_dictionaries(CELLS), min_size=1, max_size=4))
+def test_whole_columns_say_what_single_rows_say(rows: list[dict[str, str]]) -> None:
+    block = Block(list(CELLS), range(2, 2 + len(rows)), [list(row.values()) for row in rows])
+    by_columns = _by_columns(block)
+    assert by_columns is None or list(by_columns) == list(_by_rows(block))
+
+
+def test_plain_cells_are_read_by_columns() -> None:
+    cells = ["triage", "2026-09-03", "gpt-4", "83", "1000", "", "1", "4.15", "EUR"]
+    [row] = _by_columns(Block(list(CELLS), [2], [cells])) or ()
+    assert row == UsageRow(2, "triage", (), "gpt-4", date(2026, 9, 3), 83, 1000, None, 1, Decimal("4.15"), "EUR")
