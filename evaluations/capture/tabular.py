@@ -184,12 +184,13 @@ def _csv_rows(path: Path) -> Iterator[Rows]:
                 rows.extend(islice(reader, _BLOCK_ROWS))  # what was read before an error stays
             except csv.Error as error:
                 problem = error
-            numbers: Sequence[int] = range(start, start + len(rows))
-            if reader.line_num != numbers.stop - 1:
+            after = start + len(rows)
+            numbers: Sequence[int] = range(start, after)
+            if reader.line_num != after - 1:
                 # Some cell holds several lines.
-                *numbers, start = accumulate((1 + len(_LINE_END.findall(",".join(row))) for row in rows), initial=start)
-            else:
-                start = numbers.stop
+                *starts, after = accumulate((1 + len(_LINE_END.findall(",".join(row))) for row in rows), initial=start)
+                numbers = starts
+            start = after
             if not rows and problem is None:
                 return
             yield numbers, rows

@@ -175,11 +175,7 @@ class _Import:
         self.comparing.drop()
         changed = [group for group in groups if group.change is not Change.UNCHANGED]
         record_all(_links(changed, differences, label), by=self.by, at=self.at)
-        since: dict[int, date] = {}
-        for group in changed:
-            if group.workload is not None:
-                since[group.workload] = min(group.first_on, since.get(group.workload, group.first_on))
-        mark_due(since)
+        mark_due({group.workload for group in changed if group.workload is not None})
 
     def _report(self, groups: Sequence[Group]) -> TrafficReport:
         waiting: dict[Source, Waiting] = {}
