@@ -5,7 +5,7 @@ PY := $(VENV)/bin/python
 SERVER ?= 127.0.0.1:8000
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo run worker test test-real-models lint format soak screenshots bench bench-scaling bench-statistics lock clean
+.PHONY: help install demo run worker test test-real-models lint format soak screenshots bench bench-portfolio bench-scaling bench-statistics lock clean
 
 help: ## Say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
@@ -83,6 +83,9 @@ bench-scaling: $(VENV)/.installed-dev ## What more worker processes bring agains
 
 bench-statistics: $(VENV)/.installed-dev ## How often the verdicts are wrong or right in simulated pilots, against what is allowed (20 minutes)
 	$(PY) -m benchmarks.statistics $(ARGS)
+
+bench-portfolio: $(VENV)/.installed-dev ## Pages, reports and a month's import with 10,000 pilots (DATABASE_URL: a PostgreSQL database to fill)
+	$(PY) -m benchmarks.portfolio $(ARGS)
 
 lock: ## Pin the dependencies anew (needs uv)
 	uv pip compile -q --generate-hashes --universal --no-annotate --no-header --python-version 3.11 --extra site --extra postgres --extra redis pyproject.toml -o requirements.lock
