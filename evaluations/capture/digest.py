@@ -1,4 +1,6 @@
-"""What makes two samples, and two sets, the same. Public surface: ``sample_digest``, ``set_digest``."""
+"""What makes two samples, and two sets, the same. Public surface: ``sample_digest``,
+``sample_digests``, ``set_digest``, ``sorted_set_digest``.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,8 @@ import msgspec
 
 from evaluations.capture.base import CapturedSample
 
-_ENCODER = msgspec.json.Encoder(order="sorted")
+_canonical = msgspec.json.Encoder(order="sorted").encode
+_HASHED_AT_ONCE = 1_000
 _SORTED_AT_ONCE = 50_000
 _decoded = msgspec.json.Decoder(str).decode
 
@@ -29,32 +32,47 @@ def sample_digest(sample: CapturedSample) -> str:
     Covered: request, reference, response text and message, cluster, segments. Not covered, because they do not change
     what is replayed or scored: line, external id, instant, model, usage, latency.
     """
+    return sample_digests(sample)[0]
+
+
+def sample_digests(sample: CapturedSample) -> tuple[str, str | None]:
+    """The sample's digest, and the one that it would have without its recorded answer; None: it has none."""
+    # Piece by piece: the second digest begins as the first does.
+    begun = sha256(
+        b'{"cluster":%b,"reference":%b,"request":%b,"response":'
+        % (_canonical(sample.cluster), _canonical(sample.reference), _canonical(sample.request))
+    )
+    end = b',"segments":%b}' % _canonical(sample.segments)
     response = sample.response
-    content = {
-        "cluster": sample.cluster,
-        "reference": sample.reference,
-        "request": sample.request,
-        "response": None if response is None else {"message": response.message, "text": response.text},
-        "segments": sample.segments,
-    }
-    return sha256(_ENCODER.encode(content)).hexdigest()
+    if response is None:
+        begun.update(b"null" + end)
+        return begun.hexdigest(), None
+    unanswered = begun.copy()
+    unanswered.update(b"null" + end)
+    begun.update(b'{"message":%b,"text":%b}%b' % (_canonical(response.message), _canonical(response.text), end))
+    return begun.hexdigest(), unanswered.hexdigest()
 
 
-def set_digest(digests: Iterable[str]) -> str:
-    """SHA-256 (hex) over the members' digests, sorted, one a line: a set has no order, so neither has its digest.
-
-    Many are sorted part by part on disk.
+def sorted_set_digest(lines: Iterable[str]) -> str:
+    """SHA-256 (hex) over the members' ids and digests, one a line, which come in the order of their code points: a set
+    has no order, so neither has its digest.
     """
     hashed, end = sha256(), b""
+    unread = iter(lines)
+    while part := list(islice(unread, _HASHED_AT_ONCE)):
+        hashed.update(end + "\n".join(part).encode())
+        end = b"\n"
+    return hashed.hexdigest()
+
+
+def set_digest(lines: Iterable[str]) -> str:
+    """The same for lines in any order. Many are sorted part by part on disk."""
     with ExitStack() as files:
         parts = []
-        unsorted = iter(digests)
+        unsorted = iter(lines)
         while part := sorted(islice(unsorted, _SORTED_AT_ONCE)):
             file = files.enter_context(TemporaryFile())
             file.writelines(map(_encoded, part))
             file.seek(0)
             parts.append(map(_decoded, file))
-        for digest in merge(*parts):
-            hashed.update(end + digest.encode())
-            end = b"\n"
-    return hashed.hexdigest()
+        return sorted_set_digest(merge(*parts))

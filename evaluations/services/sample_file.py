@@ -1,25 +1,23 @@
 """A log file on its way into the pool, one row at a time.
 
-Public surface: ``SampleFile`` (reads), ``Row``, ``Spool`` (keeps on disk), ``Rejects`` (bad lines). Contents are never
-held in memory.
+Public surface: ``SampleFile`` (reads), ``Row``, ``refusal``, ``write_rejects`` (bad lines).
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Any, TextIO
+from typing import Any, TextIO
 
 import msgspec
 
 from evaluations.capture.base import BadLine, CapturedSample, CaptureError, Reader
-from evaluations.capture.digest import sample_digest
+from evaluations.capture.digest import sample_digests
 from evaluations.capture.redaction import RedactionError, Redactor
 from evaluations.capture.registry import READERS, detect
 from evaluations.conf import data_dir
@@ -39,6 +37,7 @@ class Row:
     sample: CapturedSample
     external_id: str
     digest: str
+    digest_unanswered: str | None = None  # what it would be without the recorded answer; None: there is no answer
     redacted: Mapping[str, int] = field(default_factory=dict)  # replacements by kind
 
 
@@ -87,8 +86,8 @@ class SampleFile:
         for name, label in (("id", sample.external_id), ("cluster", sample.cluster)):
             if label is not None and len(label) > MAX_LABEL:
                 return BadLine(sample.line, name, f"is longer than {MAX_LABEL} characters")
-        digest = sample_digest(sample)
-        return Row(sample, sample.external_id or f"sha256:{digest[:40]}", digest, redacted)
+        digest, unanswered = sample_digests(sample)
+        return Row(sample, sample.external_id or f"sha256:{digest[:40]}", digest, unanswered, redacted)
 
 
 def _storable(sample: CapturedSample) -> CapturedSample:
@@ -108,57 +107,29 @@ def _storable(sample: CapturedSample) -> CapturedSample:
     return replace(sample, **fields, response=response)
 
 
-class Spool:
-    """Rows in a temporary file, from where they are read as often as needed."""
-
-    def __init__(self, handle: IO[bytes]) -> None:
-        self._handle = handle
-        self._encoder = msgspec.msgpack.Encoder()
-        self._decoder = msgspec.msgpack.Decoder(Row)
-
-    def add(self, row: Row) -> None:
-        packed = self._encoder.encode(row)
-        self._handle.write(len(packed).to_bytes(4, "big") + packed)
-
-    def __iter__(self) -> Iterator[Row]:
-        self._handle.seek(0)
-        while size := self._handle.read(4):
-            yield self._decoder.decode(self._handle.read(int.from_bytes(size, "big")))
+def refusal(source: Path, bad: BadLine) -> Refused:
+    """One bad line refuses the file, named by file, line and field."""
+    where = f"line {bad.line}, {bad.field}" if bad.field else f"line {bad.line}"
+    return Refused(f"{source.name}: {where}: {bad.reason}")
 
 
-class Rejects:
-    """What happens to bad lines: the first is refused or, with ``skip``, all are counted and listed in a file."""
-
-    def __init__(self, source: Path, *, at: datetime, skip: bool) -> None:
-        self.count = 0
-        self.path: Path | None = None  # once there is a bad line
-        self._source = source
-        self._at = at
-        self._skip = skip
-        self._file: TextIO | None = None
-
-    def add(self, bad: BadLine) -> None:
-        """Raises ``Refused`` naming file, line and field unless bad lines are skipped."""
-        if not self._skip:
-            where = f"line {bad.line}, {bad.field}" if bad.field else f"line {bad.line}"
-            raise Refused(f"{self._source.name}: {where}: {bad.reason}")
-        if self._file is None:
-            folder = data_dir() / "rejects"
-            folder.mkdir(parents=True, exist_ok=True)
-            self._file = _new_file(folder, f"{self._at.astimezone(UTC):%Y%m%dT%H%M%SZ}-{self._source.name}")
-            self.path = Path(self._file.name)
-        self.count += 1
-        line = {"line": bad.line, "field": bad.field, "reason": bad.reason}
-        self._file.write(msgspec.json.encode(line).decode() + "\n")
-
-    def __enter__(self) -> Rejects:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._file is not None:
-            self._file.close()
+def write_rejects(source: Path, bad: Iterable[BadLine], *, at: datetime) -> tuple[Path | None, int]:
+    """List bad lines in a file of the data directory; None and 0 where there are none."""
+    file: TextIO | None = None
+    n = 0
+    try:
+        for line in bad:
+            n += 1
+            if file is None:
+                folder = data_dir() / "rejects"
+                folder.mkdir(parents=True, exist_ok=True)
+                file = _new_file(folder, f"{at.astimezone(UTC):%Y%m%dT%H%M%SZ}-{source.name}")
+            told = {"line": line.line, "field": line.field, "reason": line.reason}
+            file.write(msgspec.json.encode(told).decode() + "\n")
+    finally:
+        if file is not None:
+            file.close()
+    return None if file is None else Path(file.name), n
 
 
 def _new_file(folder: Path, stem: str) -> TextIO:

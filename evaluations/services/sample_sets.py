@@ -1,7 +1,8 @@
-"""Frozen sets of a workload's samples. Public surface: ``freeze_set``, ``freeze_part``, ``freeze_inbox``, ``INBOX``.
+"""Frozen sets of a workload's samples.
 
-A set's digest covers id and content of every member, whatever their order. However many members there are, none of
-them is held in memory but those of one slice.
+Public surface: ``freeze_set``, ``freeze_members``, ``freeze_part``, ``freeze_inbox``, ``INBOX``. A set's digest covers
+id and content of every member, whatever their order. However many members there are, none of them is held in memory
+but those of one slice.
 """
 
 from __future__ import annotations
@@ -15,12 +16,13 @@ import numpy as np
 from django.db import IntegrityError, transaction
 from django.db.models import F, QuerySet
 
-from evaluations.capture.digest import set_digest
+from evaluations.capture.digest import set_digest, sorted_set_digest
 from evaluations.models import Plan, Sample, SampleSet, SampleSetMember, Workload
 from evaluations.selectors.unreplayed import inbox
 from evaluations.services import audit
 from evaluations.services.bulk import insert_rows, run_sql, table
 from evaluations.services.errors import Refused
+from evaluations.services.staged_pool import Members
 
 INBOX = "inbox"  # the method of sets that schedules take from the pool
 _LOOKUP = 500  # ids in one query
@@ -89,6 +91,45 @@ def freeze_set(
             ("sample_set", "sample", "position"),
             [(frozen.pk, sample_id, position) for position, sample_id in part],
         )
+    _record(frozen, by=by, at=at)
+    return frozen
+
+
+@transaction.atomic
+def freeze_members(
+    *,
+    workload: Workload,
+    members: Members,
+    size: int,
+    name: str,
+    method: Mapping[str, Any],
+    by: audit.Actor,
+    at: datetime,
+) -> SampleSet:
+    """The same for members that the database holds; none of them is looked at here.
+
+    Raises ``Refused`` where one of them is not replayable.
+    """
+    if not members.all_usable():
+        raise Refused("must be distinct replayable samples of the workload", field="sample_ids")
+    digest = sorted_set_digest(members.lines())
+    sets = SampleSet.objects.filter(workload=workload, digest=digest)
+    if (known := sets.first()) is not None:
+        return known
+    try:
+        with transaction.atomic():
+            frozen = SampleSet.objects.create(
+                workload=workload,
+                name=name[:200],
+                digest=digest,
+                size=size,
+                method=dict(method),
+                frozen_at=at,
+                frozen_by=by.user,
+            )
+    except IntegrityError:  # frozen by somebody else since we looked
+        return sets.get()
+    members.insert_into(frozen)
     _record(frozen, by=by, at=at)
     return frozen
 

@@ -5,29 +5,29 @@ Public surface: ``import_samples``, ``ImportReport``.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice
 from pathlib import Path
-from tempfile import TemporaryFile
-from typing import TypeVar
+
+from django.db import IntegrityError, connection, transaction
 
 from evaluations.capture.base import BadLine
 from evaluations.capture.sampling import Quota
 from evaluations.models import SampleSet, Workload
 from evaluations.services import audit
+from evaluations.services.bulk import run_sql
+from evaluations.services.errors import Conflict
 from evaluations.services.redaction import house_redactor
-from evaluations.services.sample_choice import SampleChoice, Traits
-from evaluations.services.sample_file import Rejects, Row, SampleFile, Spool
-from evaluations.services.sample_pool import add_answers, add_samples, digests_of, joining_answers, keys_of
-from evaluations.services.sample_sets import freeze_set
+from evaluations.services.sample_choice import SampleChoice
+from evaluations.services.sample_file import SampleFile, refusal, write_rejects
+from evaluations.services.sample_sets import freeze_members
+from evaluations.services.staged_pool import Staged
+from evaluations.services.staging import Staging
 
-T = TypeVar("T")
-_LOOKUP = 500  # ids in one query
-_BATCH = 1_000  # rows in one transaction
-_PROGRESS = 10_000
+_PROGRESS = 10_000  # lines
+_ATTEMPTS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,19 +45,6 @@ class ImportReport:
     @property
     def digest(self) -> str | None:
         return None if self.sample_set is None else self.sample_set.digest
-
-
-@dataclass
-class _Survey:
-    """What the first reading found. Ids and digests only: contents stay on disk."""
-
-    read: int = 0
-    duplicates: int = 0
-    answers: int = 0  # lines without a prompt
-    redacted: Counter[str] = field(default_factory=Counter)
-    digests: dict[str, bytes] = field(default_factory=dict)  # of replayable samples, by external id
-    traits: dict[str, Traits] = field(default_factory=dict)  # where the choice looks at them
-    joining: set[str] = field(default_factory=set)  # samples that the pool has, but for the answer that comes here
 
 
 def import_samples(
@@ -98,126 +85,89 @@ def import_samples(
     choice.check()
     redactor = house_redactor(names=names, patterns=patterns) if redact else None
     file = SampleFile(path, format=format, requests=requests, redactor=redactor)
-    with TemporaryFile() as handle, Rejects(path, at=at, skip=skip_bad) as rejects:
-        spool = Spool(handle)
-        survey = _survey(file, workload, spool, rejects, choice, progress)
-        members = choice.members(survey.digests, survey.traits)
-        keys = _store(spool, workload, survey, at, progress)
-    sample_set = None
-    if members:
-        method = {
-            "kind": "import",
-            "file": path.name,
-            "format": file.reader.key,
-            "format_version": file.reader.version,
-            "redacted": redact,
-            **choice.to_json(),
-        }
-        sample_set = freeze_set(
-            workload=workload,
-            sample_ids=[keys[external_id] for external_id in members],
-            name=name or path.name,
-            method=method,
-            parent=None,
-            by=by,
-            at=at,
-        )
-    return ImportReport(
-        sample_set=sample_set,
-        read=survey.read,
-        stored=len(members),
-        duplicates=survey.duplicates,
-        rejected=rejects.count,
-        redacted=dict(sorted(survey.redacted.items())),
-        rejects_file=rejects.path,
-    )
-
-
-def _survey(
-    file: SampleFile,
-    workload: Workload,
-    spool: Spool,
-    rejects: Rejects,
-    choice: SampleChoice,
-    progress: Callable[[str], None],
-) -> _Survey:
-    """Read and check every line without writing to the database; readable ones go to ``spool``."""
-    survey = _Survey()
-    unchecked: dict[str, Row] = {}  # by external id, not yet compared with the pool
-    for row in file.rows():
-        survey.read += 1
-        if survey.read % _PROGRESS == 0:
-            progress(f"{survey.read:,} lines read")
-        if isinstance(row, BadLine):
-            rejects.add(row)
-            continue
-        line, digest = row.sample.line, bytes.fromhex(row.digest)
-        if row.sample.request is None:
-            survey.answers += 1
-        elif (known := survey.digests.get(row.external_id)) is not None:
-            if known == digest:
-                survey.duplicates += 1
-            else:
-                rejects.add(BadLine(line, "id", f"{row.external_id!r} already holds other content"))
-            continue
-        else:
-            survey.digests[row.external_id] = digest
-            unchecked[row.external_id] = row
-            if choice.looks:
-                survey.traits[row.external_id] = choice.traits(row.sample)
-        survey.redacted.update(row.redacted)
-        spool.add(row)
-        if len(unchecked) == _LOOKUP:
-            _compare_with_pool(workload, survey, unchecked, rejects)
-    _compare_with_pool(workload, survey, unchecked, rejects)
-    return survey
-
-
-def _compare_with_pool(workload: Workload, survey: _Survey, unchecked: dict[str, Row], rejects: Rejects) -> None:
-    other = {
-        external_id: digest
-        for external_id, digest in digests_of(workload, unchecked).items()
-        if survey.digests[external_id] != bytes.fromhex(digest)
+    method = {
+        "kind": "import",
+        "file": path.name,
+        "format": file.reader.key,
+        "format_version": file.reader.version,
+        "redacted": redact,
+        **choice.to_json(),
     }
-    survey.joining |= joining_answers(
-        workload, [(unchecked[external_id], digest) for external_id, digest in other.items()]
-    )
-    for external_id in other.keys() - survey.joining:
-        del survey.digests[external_id]
-        survey.traits.pop(external_id, None)
-        reason = f"{external_id!r} already holds other content in the pool"
-        rejects.add(BadLine(unchecked[external_id].sample.line, "id", reason))
-    unchecked.clear()
+    with Staging(choice) as staging, Staged(workload) as staged:
+        _stage(file, staging, skip_bad=skip_bad, progress=progress)
+        for _ in range(_ATTEMPTS):
+            rejects: Path | None = None
+            try:
+                with _alone_in(workload):
+                    staged.resolve()
+                    distinct, rejected = staged.size(), staging.bad
+                    if rejected or distinct < staging.n - staging.answers:
+                        rejects, rejected = _reject(path, staged.conflicts(), skip_bad=skip_bad, at=at)
+                    stored = staged.choose(choice)
+                    for n in staged.store(at=at):
+                        if n >= _PROGRESS:
+                            progress(f"{n:,} lines stored")
+                    sample_set = None
+                    if stored:
+                        sample_set = freeze_members(
+                            workload=workload,
+                            members=staged.members(choice),
+                            size=stored,
+                            name=name or path.name,
+                            method=method,
+                            by=by,
+                            at=at,
+                        )
+                    return ImportReport(
+                        sample_set=sample_set,
+                        read=staging.n + staging.bad,
+                        stored=stored,
+                        duplicates=staging.n + staging.bad - staging.answers - distinct - rejected,
+                        rejected=rejected,
+                        redacted=dict(sorted(staged.redacted().items())),
+                        rejects_file=rejects,
+                    )
+            except IntegrityError:  # another import was faster with some of them: now they are found
+                if rejects is not None:
+                    rejects.unlink(missing_ok=True)
+    raise Conflict("other imports into this workload were faster each time")
 
 
-def _store(
-    spool: Spool, workload: Workload, survey: _Survey, at: datetime, progress: Callable[[str], None]
-) -> dict[str, int]:
-    """Everything that was accepted, in batches; returns primary keys by external id."""
-
-    def accepted() -> Iterator[Row]:
-        return (
-            row
-            for row in spool
-            if row.sample.request is not None and survey.digests.get(row.external_id) == bytes.fromhex(row.digest)
-        )
-
-    keys: dict[str, int] = {}
-    for batch in _batches(accepted(), _BATCH):
-        joining = [row for row in batch if row.external_id in survey.joining]
-        add_answers(workload, joining)
-        keys |= keys_of(workload, (row.external_id for row in joining))
-        keys |= add_samples(workload, [row for row in batch if row.external_id not in survey.joining], at=at)
-        if len(keys) % _PROGRESS == 0:
-            progress(f"{len(keys):,} samples stored")
-    if survey.answers:
-        answers = (row for row in spool if row.sample.request is None)
-        for batch in _batches(answers, _LOOKUP):
-            add_answers(workload, batch)
-    return keys
+def _stage(file: SampleFile, staging: Staging, *, skip_bad: bool, progress: Callable[[str], None]) -> None:
+    """Read and check every line. Raises ``Refused`` for the first bad one unless they are skipped."""
+    for read, row in enumerate(file.rows(), 1):
+        if not isinstance(row, BadLine):
+            staging.add(row)
+        elif skip_bad:
+            staging.reject(row)
+        else:
+            raise refusal(file.path, row)
+        if read % _PROGRESS == 0:
+            progress(f"{read:,} lines read")
+    staging.end()
 
 
-def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    iterator = iter(items)
-    while batch := list(islice(iterator, size)):
-        yield batch
+def _reject(path: Path, bad: Generator[BadLine], *, skip_bad: bool, at: datetime) -> tuple[Path | None, int]:
+    """Refuse the file for its first bad line, or list all of them."""
+    if not skip_bad:
+        with closing(bad):
+            if (first := next(bad, None)) is not None:
+                raise refusal(path, first)
+    return write_rejects(path, bad, at=at)
+
+
+@contextmanager
+def _alone_in(workload: Workload) -> Iterator[None]:
+    """On PostgreSQL one transaction for the whole file, while other imports into the workload wait; SQLite, where
+    everybody would wait, takes it in slices.
+    """
+    if connection.vendor != "postgresql":
+        yield
+        return
+    with transaction.atomic():
+        run_sql("SET LOCAL idle_in_transaction_session_timeout = 0", ())
+        # What is compared and sorted is narrow: a million lines of it fit, and go to the disk otherwise.
+        run_sql("SET LOCAL work_mem = '64MB'", ())
+        run_sql("SET CONSTRAINTS ALL IMMEDIATE", ())
+        Workload.objects.select_for_update(no_key=True).get(pk=workload.pk)
+        yield

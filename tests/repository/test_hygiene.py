@@ -92,6 +92,8 @@ RAW_SQL = {
     "evaluations/models/append_only.py": "the triggers that refuse changes to history",
     "evaluations/services/bulk.py": "one prepared statement for many rows",
     "evaluations/services/purging.py": "SQLite's settings that overwrite in its file what was deleted",
+    "evaluations/services/staged_pool.py": "a million lines compared and copied without leaving the database",
+    "evaluations/services/staging.py": "temporary tables, and PostgreSQL's COPY into them",
     "pilots/services/traffic.py": "a copy of a month's rows, twice as fast on PostgreSQL as one statement",
 }
 

@@ -23,10 +23,8 @@ from evaluations.models import (
     SampleSetMember,
     Workload,
 )
-from evaluations.services import audit, samples
-from evaluations.services.errors import Conflict, Refused
-from evaluations.services.sample_file import Row
-from evaluations.services.sample_pool import add_samples
+from evaluations.services import audit
+from evaluations.services.errors import Refused
 from evaluations.services.sample_sets import freeze_set
 from evaluations.services.samples import ImportReport, import_samples
 from evaluations.services.teams import save_team, save_workload
@@ -427,24 +425,3 @@ def test_without_its_audit_row_no_set_is_left(
     with pytest.raises(RuntimeError, match="audit is down"):
         take_in(workload, log(tmp_path, [line(1)]))
     assert (SampleSet.objects.count(), SampleSetMember.objects.count()) == (0, 0)
-
-
-def test_an_import_that_meets_another_takes_its_rows_or_gives_up(workload: Workload) -> None:
-    sample = CapturedSample(1, "r1", {"messages": []})
-    first = add_samples(workload, [Row(sample, "r1", "a" * 64)], at=AT)
-    assert add_samples(workload, [Row(sample, "r1", "a" * 64)], at=AT) == first
-    with pytest.raises(Conflict, match="another import has just stored other content as 'r1'"):
-        add_samples(workload, [Row(sample, "r1", "b" * 64), Row(sample, "r2", "c" * 64)], at=AT)
-    assert Sample.objects.count() == 1
-
-
-def test_progress_is_said_every_ten_thousand_lines(
-    workload: Workload, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(samples, "_PROGRESS", 2)
-    monkeypatch.setattr(samples, "_BATCH", 2)
-    monkeypatch.setattr(samples, "_LOOKUP", 3)
-    said: list[str] = []
-    report = take_in(workload, log(tmp_path, [line(number) for number in range(5)]), progress=said.append)
-    assert said == ["2 lines read", "4 lines read", "2 samples stored", "4 samples stored"]
-    assert (report.stored, Sample.objects.count()) == (5, 5)
