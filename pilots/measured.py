@@ -182,7 +182,7 @@ def _found(
         later = [day for day in days if day.day > (last.ended_on or day.day)]
         for run in _runs(later, lambda day: day.switched, SWITCHED_DAYS):
             yield _on_it(ConflictKind.STILL_ON_IT, last.number, run, candidate)
-    elif last is None and timeline.status in (*NO_SWITCH_YET, PilotStatus.ALONGSIDE):
+    elif last is None and timeline.opened_at and timeline.status in (*NO_SWITCH_YET, PilotStatus.ALONGSIDE):
         for run in _runs(days, lambda day: day.switched, SWITCHED_DAYS):
             yield _on_it(ConflictKind.UNRECORDED, 0, run, candidate)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from itertools import product
 
 import numpy as np
@@ -35,12 +35,14 @@ def logrank_by_customer(
     *,
     permutations: int = PERMUTATIONS,
     seed: int = 0,
+    between: Callable[[], None] = lambda: None,
 ) -> CustomerLogRank:
     """The log-rank statistic (Peto & Peto 1972) against its distribution over exchanges of customers.
 
     Exact over all labellings where there are at most ``permutations`` of them, else over that many random ones with
     p = (1 + as extreme) / (1 + permutations) (Phipson & Smyth 2010, Stat Appl Genet Mol Biol 9:39). Each statistic has
-    its own variance (studentised). p is None where no exchange changes anything. Raises ``StatisticsError`` under two
+    its own variance (studentised). p is None where no exchange changes anything. ``between`` is called now and then and
+    may raise to break it off: 10,000 spells of 1,000 customers take half a minute. Raises ``StatisticsError`` under two
     groups.
     """
     observed = spells(time, entry)
@@ -64,6 +66,7 @@ def logrank_by_customer(
     generator = np.random.default_rng(seed)
     extreme, done = 0, 0
     while done < permutations:
+        between()
         n = min(table.at_once, permutations - done)
         extreme += int((table.statistics(_random(label, pools, n, generator)) >= least).sum())
         done += n

@@ -15,6 +15,7 @@ from evaluations.statistics.permutation import logrank_by_customer
 from pilots.models import CustomerComparison
 from pilots.selectors.customers import ATTEMPTS, ComparisonState
 from pilots.selectors.retention import RetentionReport
+from pilots.services.held_rows import BrokenOff
 from pilots.tasks import hint_to_compare
 
 logger = logging.getLogger(__name__)
@@ -52,6 +53,11 @@ def compute_due_comparisons(*, clock: Callable[[], datetime], stopping: Stop = n
 
     Two workers at once do the same work twice and find the same: the labellings are drawn from the fingerprint.
     """
+
+    def go_on() -> None:
+        if stopping():
+            raise BrokenOff
+
     done = 0
     for key in list(due_comparisons().order_by("asked_at").values_list("pk", flat=True)):
         if stopping():
@@ -68,7 +74,11 @@ def compute_due_comparisons(*, clock: Callable[[], datetime], stopping: Stop = n
                 rows["customer"],
                 rows["entry"],
                 seed=int(row.fingerprint[:15], 16),
+                between=go_on,
             )
+        except BrokenOff:
+            CustomerComparison.objects.filter(pk=key).update(attempts=F("attempts") - 1)
+            break
         except Exception:
             logger.exception("comparison %s", row.fingerprint)
             continue

@@ -21,7 +21,7 @@ from evaluations.services.audit import Actor, Link, record_all, register_actions
 from evaluations.services.bulk import large_transaction
 from evaluations.services.errors import Refused
 from pilots.conf import setting
-from pilots.enums import EventKind, EventSource
+from pilots.enums import EventKind, EventSource, PilotStatus
 from pilots.facts import Event, Model, Switch, Timeline
 from pilots.models import EventAttachment, HistoryImport, Pilot, PilotEvent
 from pilots.selectors.timelines import histories, known_models, switch_of
@@ -167,7 +167,10 @@ def _check_pilot(
     }
     for column, (stored, told) in pairs.items():
         if stored != told:
-            raise refusal(path, row.line, column, f"the pilot {pilot.slug} has {stored.slug}, not {told.slug}")
+            said = f"the pilot {pilot.slug} has {stored.slug}, not {told.slug}"
+            if pilot.status is PilotStatus.VOID:
+                said += "; its import was undone and can still be read as it was: give this one another name"
+            raise refusal(path, row.line, column, said)
 
 
 def _check_observed_from(path: Path, told: _Told) -> None:

@@ -98,6 +98,19 @@ def test_one_that_takes_its_worker_with_it_is_given_up(monkeypatch: pytest.Monke
     assert not CustomerComparison.objects.exists()
 
 
+def test_a_worker_that_is_told_to_stop_gives_it_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    ask_for_comparison(report(), at=make.NOW)
+    told = iter([False, True])
+
+    def long(*args: Any, between: Any, **given: Any) -> None:
+        between()
+
+    monkeypatch.setattr(customers, "logrank_by_customer", long)
+    assert compute_due_comparisons(clock=lambda: make.NOW, stopping=lambda: next(told)) == 0
+    row = CustomerComparison.objects.get()
+    assert (row.attempts, row.computed_at) == (0, None)
+
+
 def test_the_page_waits_for_it_and_shows_it() -> None:
     root = session(make.user("root", is_superuser=True))
     address = reverse("pilots:retention") + "?by=candidate"

@@ -15,7 +15,7 @@ from evaluations.services import audit
 from evaluations.services.errors import Conflict, Refused
 from pilots.enums import EventKind, PilotStatus
 from pilots.facts import Event
-from pilots.models import FollowUp, HistoryImport, Pilot, PilotEvent, Spell
+from pilots.models import FollowUp, HistoryImport, Pilot, PilotEvent, Spell, TrafficConflict
 from pilots.selectors.filters import ReportFilters
 from pilots.selectors.retention import Funnel, retention
 from pilots.selectors.timelines import histories, known_models, switch_of, timeline_of
@@ -23,6 +23,7 @@ from pilots.services import history_undo, lifecycle
 from pilots.services.corrections import correct_event
 from pilots.services.history_import import HistoryReport, import_history
 from pilots.services.history_undo import Undone, undo_import
+from pilots.services.traffic_readings import read_due_traffic
 from pilots.timeline import read
 from tests import factories as make
 from tests.pilots.services.test_history_import import ROLLBACK, history
@@ -188,3 +189,15 @@ def test_the_command_takes_an_import_back(tmp_path: Path, capsys: pytest.Capture
             call_command("import_history", **given)
         assert ended.value.code == 2
         assert capsys.readouterr().err.startswith(said)
+
+
+def test_an_undone_pilot_keeps_its_models_and_traffic_says_nothing_of_it(tmp_path: Path) -> None:
+    undo(bring(history(tmp_path, CUTOVER)))
+    with pytest.raises(Refused, match=r"has gpt-4, not gpt-4o; its import was undone .* give this one another name"):
+        bring(history(tmp_path, {**CUTOVER, "incumbent": "gpt-4o"}, name="mended.csv"), at=LATER)
+    pilot = Pilot.objects.get()
+    for number in range(20):
+        make.traffic(pilot.workload, make.day(number).date(), {pilot.candidate.slug: 90, pilot.incumbent.slug: 10})
+    read_due_traffic(now=LATER)
+    assert not TrafficConflict.objects.exists()
+    assert funnel().opened == 0
