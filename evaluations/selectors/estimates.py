@@ -60,6 +60,7 @@ class Estimate:
     cap: Decimal
     month_left: Decimal | None  # of the team's monthly cap; None: there is none
     max_calls: int | None  # None: no limit
+    judge_cap: str = ""  # of the judge that is asked afterwards, not in the figures; '': the plan has none
 
     @property
     def calls(self) -> int:
@@ -103,6 +104,10 @@ class Estimate:
             for arm in self.arms
             if arm.cost is None
         ]
+        if self.judge_cap:
+            said.append(
+                f"A model judge is asked about the answers afterwards, under a cap of {self.judge_cap} of its own."
+            )
         return (*said, *(sentence for arm in self.arms for sentence in arm.assumed))
 
     @property
@@ -190,7 +195,13 @@ def estimate_replay(
         cap=budget or plan.budget_amount or setting("DEFAULT_BUDGET")[0],
         month_left=_month_left(plan, at),
         max_calls=plan.max_calls,
+        judge_cap=_judge_cap(plan),
     )
+
+
+def _judge_cap(plan: Plan) -> str:
+    judge = plan.definition.get("judge")
+    return "" if judge is None else f"{judge['budget']['amount']} {judge['budget'].get('currency', 'USD')}"
 
 
 def _month_left(plan: Plan, at: datetime) -> Decimal | None:

@@ -10,13 +10,14 @@ from django.utils import timezone
 
 from evaluations.enums import ArmRole, CriterionRole, Outcome, RunTrigger
 from evaluations.models import Endpoint, ModelVersion, Plan, Price, ReplayRun
+from evaluations.selectors.estimates import estimate_replay
 from evaluations.selectors.purging import due, held
 from evaluations.services.catalogue import save_endpoint
 from evaluations.services.errors import Conflict, Refused
 from evaluations.services.judging import start_judging
 from evaluations.services.plan_document import BudgetEntry, CriterionEntry, JudgeEntry, PlanDefinition, definition_of
 from evaluations.services.plans import freeze_plan, save_plan
-from evaluations.services.replays import cancel_run, settle_run
+from evaluations.services.replays import cancel_run, newest_set, settle_run
 from evaluations.services.work import open_runs
 from tests.judges import RUBRIC, judged_plan
 from tests.replays import BY, concluded, ready_plan, start
@@ -184,3 +185,9 @@ def test_samples_are_kept_while_a_judge_is_asked_about_them_and_no_longer() -> N
     settle_run(run=judging, at=timezone.now())
     assert (held(workload, days=30, at=at).count(), due(workload, days=30, at=at).count()) == (0, 3)
     assert open_runs() == []
+
+
+def test_an_estimate_says_that_a_judge_is_asked_under_a_cap_of_its_own() -> None:
+    plan = judged_plan(URL, n=3, judge_budget="2.50")
+    estimate = estimate_replay(plan=plan, sample_set=newest_set(plan), at=timezone.now())
+    assert "A model judge is asked about the answers afterwards, under a cap of 2.5 USD of its own." in estimate.unknown
