@@ -79,7 +79,7 @@ def settle_run(run_id: int) -> None:
     from evaluations.services import replays
 
     run = ReplayRun.objects.filter(pk=run_id).first()
-    if run is not None and replays.settle_run(run=run, at=timezone.now()):
+    if run is not None and replays.settle_run(run=run, at=timezone.now(), stopping=stopping):
         judging = ReplayRun.objects.filter(judges=run, status=RunStatus.PENDING).first()
         if judging is not None:
             hint(judging.pk, chunks=1)

@@ -9,9 +9,10 @@ the end, in ``conclusions.py``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from heapq import merge
 from itertools import islice
 from itertools import repeat as again
@@ -48,13 +49,13 @@ from evaluations.selectors.purging import purged_of
 from evaluations.selectors.unreplayed import unreplayed
 from evaluations.services import audit
 from evaluations.services.conclusions import conclude_run
-from evaluations.services.errors import Conflict, Refused
+from evaluations.services.errors import Conflict, NotPermitted, Refused
 from evaluations.services.judging import conclude_judging
 from evaluations.services.pacing import lift_pauses
 from evaluations.services.plan_document import BudgetEntry, check_scorers, definition_of
 from evaluations.services.purging import lock_contents
 from evaluations.services.run_arms import chunk_calls, frozen_arm
-from evaluations.services.run_audit import audit_run
+from evaluations.services.run_audit import audit_refused_start, audit_run
 from evaluations.services.sample_sets import INBOX, freeze_part
 from evaluations.services.scoring import score_run
 
@@ -109,7 +110,9 @@ def create_run(
     size = 0 if sample_set is None else sample_set.size
     refused = refusals(plan, at=at)
     if size and len(refused) == len(called_arms(plan)):
-        raise Refused(f"no sample may be sent: {', '.join(dict.fromkeys(refused.values()))}", field="data_agreement")
+        why = ", ".join(dict.fromkeys(refused.values()))
+        record = partial(audit_refused_start, plan, by=by, at=at, samples=size, why=why)
+        raise NotPermitted(f"no sample may be sent: {why}", field="data_agreement", record=record)
     expected = None
     if sample_set is not None:
         expected = estimate_replay(plan=plan, sample_set=sample_set, at=at, repeats=repeats, budget=amount)
@@ -304,7 +307,7 @@ def end_run(*, run: ReplayRun, status: RunStatus, reason: str, at: datetime) -> 
     return bool(ended)
 
 
-def settle_run(*, run: ReplayRun, at: datetime) -> bool:
+def settle_run(*, run: ReplayRun, at: datetime, stopping: Callable[[], bool] = lambda: False) -> bool:
     """End a run whose work is done, and read the evidence of a run that has ended; True if this call did.
 
     Whoever releases a chunk calls this, and the sweep does for a worker that died before it could.
@@ -313,7 +316,7 @@ def settle_run(*, run: ReplayRun, at: datetime) -> bool:
     scored = run.status is RunStatus.RUNNING and is_complete(run)
     if scored:
         # Scores first: the run is finished only when its evidence can be read.
-        if run.judges_id is None and not score_run(run):
+        if run.judges_id is None and not score_run(run, stopping=stopping):
             return False
         refused = Completion.objects.filter(arm__run=run, outcome=Outcome.NOT_PERMITTED).exists()
         end_run(run=run, status=RunStatus.FINISHED, reason=Outcome.NOT_PERMITTED if refused else "", at=at)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -48,8 +48,13 @@ class _Answer(NamedTuple):
 Values = dict[tuple[int, str], float | None]  # by answer and scorer
 
 
-def score_run(run: ReplayRun, *, judged_by: PlanVersion | None = None) -> bool:
-    """Score every answer of ``run`` that its plan's scorers have not judged yet; False while somebody else does.
+def score_run(
+    run: ReplayRun, *, judged_by: PlanVersion | None = None, stopping: Callable[[], bool] = lambda: False
+) -> bool:
+    """Score every answer of ``run`` that its plan's scorers have not judged yet.
+
+    False while somebody else does, and where it ends early because this process is ``stopping``: what is left is for
+    the next turn.
 
     ``judged_by`` is a later version of the plan, whose scorers judge beside those of the run's own.
 
@@ -64,7 +69,8 @@ def score_run(run: ReplayRun, *, judged_by: PlanVersion | None = None) -> bool:
         entries = [_entry(document) for document in (judged_by or run.plan_version).document["scorers"]]
         if not entries:
             return True
-        return all(_score(part, entries, turn, flips=judged_by is None) for part in _slices(run))
+        flips = judged_by is None
+        return all(not stopping() and _score(part, entries, turn, flips=flips) for part in _slices(run))
     finally:
         turn.end()
 

@@ -32,7 +32,7 @@ from rest_framework.views import APIView
 
 from evaluations.enums import AuditSource
 from evaluations.services.audit import Actor
-from evaluations.services.errors import Conflict, Refused
+from evaluations.services.errors import Conflict, NotPermitted, Refused
 from pilots.api.authentication import TokenAuthentication, scopes_of
 from pilots.api.bodies import JsonBody, read_body, read_query
 from pilots.api.describe import Described, described
@@ -224,8 +224,10 @@ def once(
             found = answer()
             if isinstance(found, Answer):
                 keep(begun, status=int(found.status or 200), document=plain(found.document), headers=found.headers)
-    except BaseException:
+    except BaseException as error:
         forget(begun)
+        if isinstance(error, NotPermitted) and together:
+            error.record()
         raise
     return _response(found)
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from django.db.models import Count, Max, Min, Q
+from django.db.models import Count, F, Max, Min, Q
 from django.db.models.functions import Coalesce, Greatest
 
-from evaluations.enums import Beat
-from evaluations.models import Heartbeat
+from evaluations.enums import Beat, RunStatus
+from evaluations.models import Heartbeat, ReplayRun
 from evaluations.selectors.queue import QueueState, queue_state
 from pilots.conf import setting
 from pilots.enums import ExportState, SlotState
@@ -65,7 +65,12 @@ def site_health(*, now: datetime, broker: bool, up_seconds: float) -> Health:
     beats = dict(Heartbeat.objects.values_list("name", "at"))
     scheduler = _age(beats.get(Beat.SCHEDULER), now)
     queue = queue_state(now)
-    stalled = max(queue.stalled_seconds, _slots_stalled(queue, beats.get(Beat.SWEEP), now), _exports_stalled(now))
+    stalled = max(
+        queue.stalled_seconds,
+        _slots_stalled(queue, beats.get(Beat.SWEEP), now),
+        _verdicts_stalled(now),
+        _exports_stalled(now),
+    )
     return Health(
         {
             "database": Check(True),
@@ -82,6 +87,15 @@ def _slots_stalled(queue: QueueState, swept_at: datetime | None, now: datetime) 
     if due_at is None:
         return 0.0
     return min(max(0.0, (now - at).total_seconds()) for at in (due_at, queue.moved_at, swept_at) if at is not None)
+
+
+def _verdicts_stalled(now: datetime) -> float:
+    """How long a run whose calls are all done has waited for its scores and verdict while nobody worked on them."""
+    answered = ReplayRun.objects.filter(status=RunStatus.RUNNING, total__gt=0, done__gte=F("total"))
+    moved_at = Coalesce("progressed_at", "created_at")
+    due_at = Greatest(moved_at, Coalesce("scoring_turn__expires_at", moved_at))
+    since = answered.exclude(scoring_turn__expires_at__gt=now).aggregate(at=Min(due_at))["at"]
+    return 0.0 if since is None else max(0.0, (now - since).total_seconds())
 
 
 def _exports_stalled(now: datetime) -> float:

@@ -14,7 +14,7 @@ from evaluations.enums import RunTrigger
 from evaluations.models import ReplayRun, Rescoring, SampleSet
 from evaluations.services import replays, rescoring
 from evaluations.services.audit import Actor
-from evaluations.services.errors import Refused
+from evaluations.services.errors import NotPermitted, Refused
 from evaluations.services.judging import start_judging
 from evaluations.tasks import hint, hint_to_rescore
 from pilots.models import Pilot
@@ -40,21 +40,25 @@ def start_replay(
     """
     if pilot.plan is None:
         raise Refused(f"pilot {pilot.slug} has no plan", field="pilot")
-    with transaction.atomic():
-        run = replays.create_run(
-            plan=pilot.plan,
-            by=by,
-            at=at,
-            sample_set=sample_set,
-            take=take,
-            repeats=repeats,
-            budget=budget,
-            trigger=trigger,
-        )
-        mark_evaluating(pilot=pilot, by=by, at=at, run=run.pk)
-        if enqueue:
-            chunks = run.arms.count()
-            transaction.on_commit(lambda: hint(run.pk, chunks=chunks))
+    try:
+        with transaction.atomic():
+            run = replays.create_run(
+                plan=pilot.plan,
+                by=by,
+                at=at,
+                sample_set=sample_set,
+                take=take,
+                repeats=repeats,
+                budget=budget,
+                trigger=trigger,
+            )
+            mark_evaluating(pilot=pilot, by=by, at=at, run=run.pk)
+            if enqueue:
+                chunks = run.arms.count()
+                transaction.on_commit(lambda: hint(run.pk, chunks=chunks))
+    except NotPermitted as refusal:
+        refusal.record()
+        raise
     return run
 
 

@@ -15,7 +15,7 @@ from django.db.models import Exists, Max, OuterRef, Q, QuerySet
 from evaluations.enums import RunStatus, RunTrigger
 from evaluations.models import Plan, ReplayRun
 from evaluations.services.audit import Actor
-from evaluations.services.errors import Refused
+from evaluations.services.errors import NotPermitted, Refused
 from evaluations.services.sample_sets import freeze_inbox
 from pilots.conf import setting
 from pilots.enums import CatchUp, PilotStatus, SlotState
@@ -135,6 +135,8 @@ def _start(schedule: Schedule, slot: ScheduleSlot, *, now: datetime, by: Actor) 
                 raise Refused("no_new_samples")
             slot.run = start_replay(pilot=schedule.pilot, by=by, at=now, sample_set=taken, trigger=RunTrigger.SCHEDULE)
     except Refused as refusal:
+        if isinstance(refusal, NotPermitted):
+            refusal.record()
         row.update(state=SlotState.SKIPPED, reason=refusal.message[:200])
         return None
     row.update(run=slot.run)

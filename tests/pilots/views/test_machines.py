@@ -10,16 +10,18 @@ from typing import Any
 import pytest
 import time_machine
 from django.db import OperationalError, connection
+from django.db.models import F
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from evaluations.enums import Beat, Outcome, PauseReason, RunStatus
+from evaluations.enums import Beat, ChunkState, Outcome, PauseReason, RunStatus
 from evaluations.models import Chunk, ReplayRun, VendorGate
 from evaluations.services.heartbeats import beat
 from evaluations.services.leases import claim_chunk
 from evaluations.services.pacing import gate_of
+from evaluations.services.scoring_turns import take_turn
 from evaluations.services.tallies import tally
 from pilots import apps
 from pilots.conf import setting
@@ -107,6 +109,17 @@ def test_work_that_nobody_takes_is_red_within_a_minute() -> None:
     replay(NOW)
     assert work(NOW + 40 * SECOND) == (200, "ok", 40.0)
     assert work(NOW + 41 * SECOND) == (503, "failed", 41.0)
+
+
+def test_answers_that_nobody_scores_are_red_within_a_minute_and_while_somebody_does_all_is_well() -> None:
+    run = replay(NOW)
+    Chunk.objects.update(state=ChunkState.DONE)
+    ReplayRun.objects.update(status=RunStatus.RUNNING, done=F("total"), progressed_at=NOW)
+    assert work(NOW + 40 * SECOND) == (200, "ok", 40.0)
+    assert work(NOW + 41 * SECOND) == (503, "failed", 41.0)
+    take_turn(run, clock=lambda: NOW + 41 * SECOND)  # until 15 s later
+    assert work(NOW + 50 * SECOND) == (200, "ok", 0.0)
+    assert work(NOW + 97 * SECOND) == (503, "failed", 41.0)
 
 
 def test_a_worker_that_holds_its_lease_is_at_work_however_slow_the_vendor_is() -> None:
