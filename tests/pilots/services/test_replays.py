@@ -32,13 +32,13 @@ def by_a_person(pilot: Pilot) -> None:
 
 def over_rest(pilot: Pilot) -> None:
     asked = Program(make.member(pilot.workload.team)).refused("POST", f"pilots/{pilot.slug}/replays", {})
-    assert asked == (400, f"data_agreement no sample may be sent: {WHY}")
+    assert asked == (400, f"no sample may be sent: {WHY}")
 
 
 def over_rest_with_a_key(pilot: Pilot) -> None:
     program = Program(make.member(pilot.workload.team))
     asked = program.refused("POST", f"pilots/{pilot.slug}/replays", {}, Idempotency_Key="tonight")
-    assert asked == (400, f"data_agreement no sample may be sent: {WHY}")
+    assert asked == (400, f"no sample may be sent: {WHY}")
 
 
 def by_schedule(pilot: Pilot) -> None:
@@ -56,6 +56,6 @@ def test_a_refused_start_is_audited_once_and_leaves_nothing_else(ask: Callable[[
     DataAgreement.objects.all().delete()
     ask(pilot)
     event = AuditEvent.objects.get(action="sample.not_permitted")
-    assert (event.object_type, event.object_label, event.team_label) == ("plan", pilot.plan.slug, "support")
+    assert (event.object_type, event.object_label, event.team) == ("plan", pilot.plan.slug, "support")
     assert event.data == {"samples": 1 if ask is by_schedule else 3, "reason": WHY}
     assert not ReplayRun.objects.exists()
