@@ -6,6 +6,7 @@ Public surface: ``PortfolioExporter``.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from pilots.enums import PilotStatus
 from pilots.exporters.base import Cover, Document, ExportRequest, Kind, SummaryLine
@@ -19,11 +20,14 @@ from pilots.exporters.retention_sheets import (
     periods_sheet,
     reasons_sheet,
 )
+from pilots.exporters.savings_sheets import savings_lines, savings_sheet
 from pilots.exporters.words import DEFINITIONS, digest_of, filter_words, stem
+from pilots.selectors.documents import plain
 from pilots.selectors.observation import observe
 from pilots.selectors.pilots import Portfolio, portfolio
 from pilots.selectors.registers import RegisteredRun, events_in, names_in, plans_in, readings_in, runs_in
 from pilots.selectors.retention import retention
+from pilots.selectors.savings import savings
 
 
 class PortfolioExporter:
@@ -34,14 +38,15 @@ class PortfolioExporter:
     def build(self, request: ExportRequest) -> Document:
         filters, pilots = request.filters, request.pilots
         listed, report = portfolio(filters, pilots), retention(filters, pilots)
-        answer = report.answer
+        answer, saved = report.answer, savings(filters, pilots)
         names = names_in(pilots, filters)
         runs, readings = runs_in(pilots, filters), readings_in(pilots, filters)
         stages = {attempt.pilot: attempt.stage for attempt in observe(pilots, filters)}
         events = (event for event in events_in(pilots, filters) if event.pilot in stages)
-        documents = [listed.to_document(), report.to_document()]
+        documents: list[Any] = [listed.to_document(), report.to_document()]
         for document in documents:
             del document["known_at"]  # the same knowledge a minute later is the same data
+        documents.append(plain(saved))
         return Document(
             cover=Cover(
                 title="Model switch portfolio",
@@ -59,6 +64,7 @@ class PortfolioExporter:
                 answers_sheet(answer, filters.min_at_risk),
                 curve_sheet(answer),
                 reasons_sheet(answer),
+                savings_sheet(saved),
                 evidence_sheet(readings, plans_in(pilots, filters), runs),
                 runs_sheet(runs),
                 events_sheet(events),
@@ -68,6 +74,7 @@ class PortfolioExporter:
                 *answer_lines(answer),
                 *funnel_lines(answer),
                 *_portfolio_lines(listed),
+                *savings_lines(saved),
                 *_replay_lines(runs),
             ],
             chart=curve_chart(answer),
