@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from evaluations.enums import Decision, Verdict
 from evaluations.selectors.comparisons import PlanReading, read_plan
 from evaluations.selectors.evidence import ArmEvidence, Column, Evidence
+from evaluations.selectors.planned_looks import LooksTaken
 from evaluations.statistics.paired import clustered_mean
 from evaluations.statistics.ratios import ratio_of_totals
 from evaluations.statistics.survival import kaplan_meier
@@ -41,7 +42,7 @@ def tally(found: Hits, samples: NDArray[np.int64] | None = None) -> Tally:
     return Tally(int(found.sum()), len(found), 0.0 if samples is None else float(samples[found].sum()))
 
 
-def plan(looks: str, *, margin: float | None = None, max_ratio: float | None = None, **more: Any) -> dict[str, Any]:
+def plan(looks: str, *, margin: float | None = None, max_ratio: float | None = None) -> dict[str, Any]:
     """A frozen plan of one gate, a pass rate or the cost of a request."""
     limits = {"margin": None if margin is None else str(margin), "max_ratio": None if max_ratio is None else max_ratio}
     return {
@@ -52,7 +53,6 @@ def plan(looks: str, *, margin: float | None = None, max_ratio: float | None = N
         "alpha": "0.05",
         "minimum_samples": 1,
         "horizon": {"maximum_samples": None, "decide_by": None},
-        **more,
     }
 
 
@@ -113,7 +113,17 @@ class Boundary:
         self._known: dict[tuple[int, int], int] = {}
 
     def says(self, n: int, wins: int, losses: int) -> bool:
-        return self._holds(read_plan(self._document, of_pairs(n, wins, losses), on=ON))
+        return self._holds(read_plan(self._document, of_pairs(n, wins, losses), on=ON, taken=self._before(n)))
+
+    def _before(self, n: int) -> LooksTaken | None:
+        """Of a planned horizon: the checks of the nights before, which left the question open."""
+        earlier = [each for each in self._document["horizon"].get("planned_looks", ()) if each < n]
+        if not earlier:
+            return None
+        names = ("n", "incumbent", "candidate", "difference", "ratio", "lower", "upper", "missing", "reason")
+        look = {"number": len(earlier), "of": NIGHTS, "samples": earlier[-1], "pairs": earlier, "alpha": None}
+        open_one = {**dict.fromkeys(names), "method": "", "verdict": "inconclusive", "look": look}
+        return LooksTaken(len(earlier), {PASS: open_one})
 
     def least_wins(self, n: int, losses: int) -> int:
         """n - losses + 1 where not even a win on every other pair is enough."""
@@ -138,9 +148,13 @@ class Boundary:
 
 
 @cache
-def boundary(looks: str, margin: float, question: str, maximum: int | None) -> Boundary:
+def boundary(looks: str, margin: float, question: str) -> Boundary:
     """One for each process: settings that differ in the truth alone share it."""
-    return Boundary(plan(looks, margin=margin, horizon={"maximum_samples": maximum, "decide_by": None}), question)
+    document = plan(looks, margin=margin)
+    if looks == "planned_horizon":
+        nights = [PER_NIGHT * night for night in range(1, NIGHTS + 1)]
+        document["horizon"] |= {"maximum_samples": nights[-1], "planned_looks": nights}
+    return Boundary(document, question)
 
 
 def ever(
@@ -152,10 +166,9 @@ def ever(
     wins: float,
     losses: float,
     question: str = "safe",
-    maximum: int | None = None,
 ) -> Tally:
     """Pilots of 60 nights of 25 pairs that on some night answered yes; ``wins`` and ``losses`` are true shares."""
-    ask = boundary(looks, margin, question, maximum)
+    ask = boundary(looks, margin, question)
     nightly = rng.multinomial(PER_NIGHT, [wins, losses, 1 - wins - losses], size=(reps, NIGHTS))
     so_far = nightly.cumsum(axis=1)
     samples = np.zeros(reps, np.int64)

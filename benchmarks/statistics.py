@@ -79,6 +79,12 @@ def _peeking() -> Iterator[Setting]:
             yield Setting(label, "ever", truth, 10_000, most=5)
     equal = {"looks": "every_night", "margin": 0.03, "wins": 0.04, "losses": 0.04}
     yield Setting("safe, equal models, margin 3, p+ 4 %", "ever", equal, 10_000, least=82)
+    for wins in (0.04, 0.005):
+        truth = {"looks": "planned_horizon", "margin": 0.03, "wins": wins, "losses": wins + 0.03}
+        label = f"safe by 60 planned checks, truth at the margin of 3, p+ {100 * wins:g} %"
+        yield Setting(label, "ever", truth, 10_000, most=5)
+    planned = {**equal, "looks": "planned_horizon"}
+    yield Setting("safe by 60 planned checks, equal models, margin 3, p+ 4 %", "ever", planned, 10_000, least=95)
     yield Setting("ever better, the same model twice, p+ 4 %", "ever", {**equal, "question": "better"}, 10_000, most=5)
 
 
@@ -111,10 +117,12 @@ def _coverage() -> Iterator[Setting]:
             named = {"tied": "effect tied to size"}.get(kind, kind)
             label = f"covered, {groups} clusters, {named}, ICC {icc:g}"
             yield Setting(label, "clusters", given, 6000, least, most, source="STATISTICS 6", chunk=1000)
-    for n, staying in ((20, 0.5), (20, 0.8), (20, 0.95), (10, 0.8), (10, 0.95), (40, 0.95)):
+    # Of ten with a true 95 % the limits miss when two leave while all are followed, about 8 % of the time.
+    units = ((20, 0.5, 93), (20, 0.8, 93), (20, 0.95, 93), (10, 0.8, 93), (10, 0.95, 91), (40, 0.95, 93))
+    for n, staying, least in units:
         label = f"covered, staying at day 90, n {n}, true {100 * staying:g} %"
         given = {"n": n, "staying": staying}
-        yield Setting(label, "retention", given, 6000, 93.0, 97.5, source="STATISTICS 6", chunk=1000)
+        yield Setting(label, "retention", given, 6000, least, 97.5, source="STATISTICS 6", chunk=1000)
     for n in (20, 50, 200, 1000):
         given = {"n": n, "sigma": 1.2, "rho": 0.8}
         label = f"covered, cost ratio, n {n}"

@@ -1,6 +1,6 @@
 """From evidence to words: one comparison per criterion, and what all gates together say.
 
-Public surface: ``Comparison``, ``PlanReading``, ``read_plan``, ``percentiles_read``, ``frozen_by_drift``,
+Public surface: ``Comparison``, ``PlanReading``, ``read_plan``, ``read_once``, ``frozen_by_drift``,
 ``stored_comparisons``.
 """
 
@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
 from evaluations.breakeven import BreakEven
 from evaluations.enums import GATES, CriterionRole, Decision, Looks, Verdict
@@ -17,8 +18,9 @@ from evaluations.models import ComparisonRow, PlanVersion, ReplayRun
 from evaluations.scorers.registry import SCORERS
 from evaluations.selectors.breakeven import ArmPrices, read_break_even
 from evaluations.selectors.criteria import Criterion, Reading, read_failure_rate, read_score
-from evaluations.selectors.evidence import ENDED, Evidence
+from evaluations.selectors.evidence import ENDED, Evidence, evidence_versions
 from evaluations.selectors.judge_figures import JUDGE_METRICS
+from evaluations.selectors.planned_looks import LooksTaken, PlannedLooks, planned_looks
 from evaluations.selectors.ratio_criteria import QUANTILES, read_ratio
 from evaluations.selectors.review_figures import METRIC as HUMAN_PREFERENCE
 from evaluations.selectors.sentences import sentence_for
@@ -29,6 +31,10 @@ NOT_YET_DUE = "not_yet_due"
 DRIFTED = "drifted"
 # Said by people, or a judge, when the replay has ended: why they are not computable here.
 _LATER = {HUMAN_PREFERENCE: "reviewed_later", **dict.fromkeys(JUDGE_METRICS.values(), "judged_later")}
+BETWEEN_CHECKS = "between_checks"
+# What no sequence is known for: one interval, read once.
+READ_ONCE = frozenset({*QUANTILES, "cost_per_success"})
+_DECIDED = (Verdict.BETTER, Verdict.NON_INFERIOR, Verdict.WORSE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +45,11 @@ class Comparison:
     reading: Reading
     sentence: str
     break_even: BreakEven | None = None  # of a cost criterion
+    stands: Mapping[str, Any] | None = None  # the document of the planned check since which nothing was read
 
     def to_document(self) -> dict[str, Any]:
+        if self.stands is not None:
+            return dict(self.stands)
         criterion, reading, table = self.criterion, self.reading, self.reading.table
         return {
             "metric": criterion.metric,
@@ -73,6 +82,7 @@ class Comparison:
             "verdict": str(reading.verdict),
             "reason": reading.reason,
             "per_protocol": reading.per_protocol,
+            "look": None if reading.look is None else reading.look.to_document(),
             "break_even": None if self.break_even is None else self.break_even.to_document(),
             "sentence": self.sentence,
         }
@@ -116,19 +126,22 @@ def read_plan(
     on: date,
     prices: ArmPrices | None = None,
     kept: Mapping[str, Mapping[str, Any]] | None = None,
+    taken: LooksTaken | None = None,
 ) -> PlanReading:
     """Read every criterion of a frozen plan once, on day ``on``; ``prices`` are those of the newest run's arms.
 
     ``kept`` are the comparisons, by metric, of criteria that are read once and were read at an earlier look: they
-    stand (``percentiles_read``).
+    stand (``read_once``). ``taken`` is what the planned checks of a fixed horizon have said so far.
     """
-    kept = kept or {}
+    kept, taken = kept or {}, taken or LooksTaken()
     looks, alpha = Looks(document["looks"]), float(document["alpha"])
     criteria = criteria_of(document)
     too_few = evidence.n < document["minimum_samples"]
     past_horizon = _past_horizon(document["horizon"], evidence.n, on=on)
     solves = next((criterion.metric for criterion in criteria if criterion.scorer), None)
     maximum = document["horizon"]["maximum_samples"]
+    planned = planned_looks(document)
+    due = None if planned is None else planned.due(evidence.n, taken, past_horizon=past_horizon)
     readings: list[tuple[Criterion, Reading]] = []
     for criterion in criteria:
         if criterion.metric in kept:
@@ -137,32 +150,92 @@ def read_plan(
         if criterion.metric in _LATER:
             readings.append((criterion, Reading(n=0, verdict=Verdict.NOT_COMPUTABLE, reason=_LATER[criterion.metric])))
             continue
-        if criterion.max_ratio is not None:
-            reading = read_ratio(
-                evidence,
-                criterion,
-                looks=looks,
-                alpha=alpha,
-                successes=solves,
-                t_star=maximum / 2 if maximum else DEFAULT_T_STAR,
-            )
-        elif criterion.scorer is None:
-            reading = read_failure_rate(evidence, criterion, looks=looks, alpha=alpha)
+        read = partial(
+            _read_criterion,
+            evidence,
+            criterion,
+            alpha=alpha,
+            successes=solves,
+            t_star=maximum / 2 if maximum else DEFAULT_T_STAR,
+        )
+        if planned is None or criterion.metric in READ_ONCE:
+            reading = read(looks=looks)
         else:
-            reading = read_score(evidence, criterion, looks=looks, alpha=alpha)
+            reading = _read_at_check(planned, due, taken, criterion.metric, read, samples=evidence.n, alpha=alpha)
         if too_few and reading.verdict is not Verdict.NOT_COMPUTABLE:
             reading = replace(reading, verdict=Verdict.INCONCLUSIVE, reason="too_few")
         readings.append((criterion, reading))
     if looks is not Looks.ONE_LOOK:
-        readings = _hold_back_percentiles(readings, kept, past_horizon=past_horizon)
+        readings = _hold_back(readings, kept, past_horizon=past_horizon)
     names = (document["arms"]["incumbent"]["model"], document["arms"]["candidate"]["model"])
     comparisons = []
     for criterion, reading in readings:
         even = read_break_even(evidence, criterion, prices=prices or ArmPrices(), successes=solves, alpha=alpha)
         sentence = sentence_for(criterion, reading, incumbent=names[0], candidate=names[1], break_even=even)
-        comparisons.append(Comparison(criterion, reading, sentence, even))
+        stands = (
+            taken.standing[criterion.metric] if reading.look and reading.look == taken.look(criterion.metric) else None
+        )
+        comparisons.append(
+            Comparison(criterion, reading, sentence if stands is None else stands["sentence"], even, stands)
+        )
     decision, reason = _decide(readings, past_horizon=past_horizon)
     return PlanReading(tuple(comparisons), decision, reason)
+
+
+class _Read(Protocol):
+    def __call__(self, *, looks: Looks, level: float | None = None) -> Reading: ...
+
+
+def _read_criterion(
+    evidence: Evidence,
+    criterion: Criterion,
+    *,
+    looks: Looks,
+    alpha: float,
+    successes: str | None,
+    t_star: float,
+    level: float | None = None,
+) -> Reading:
+    if criterion.max_ratio is not None:
+        return read_ratio(
+            evidence, criterion, looks=looks, alpha=alpha, level=level, successes=successes, t_star=t_star
+        )
+    read = read_failure_rate if criterion.scorer is None else read_score
+    return read(evidence, criterion, looks=looks, alpha=alpha, level=level)
+
+
+def _read_at_check(
+    planned: PlannedLooks, due: int | None, taken: LooksTaken, metric: str, read: _Read, *, samples: int, alpha: float
+) -> Reading:
+    """At a planned check, the fixed interval at the level it may spend; between two, what the last one said."""
+    before = taken.look(metric)
+    stands = None if before is None else replace(_as_read(taken.standing[metric]), look=before)
+    if stands is not None and (due is None or stands.verdict in _DECIDED):
+        return stands
+    so_far = read(looks=Looks.ONE_LOOK)
+    if so_far.verdict is Verdict.NOT_COMPUTABLE:
+        return so_far
+    look = None if due is None else planned.look(due, before, samples=samples, pairs=so_far.n, alpha=alpha)
+    if look is None:
+        return stands or _unread(so_far, BETWEEN_CHECKS)
+    if look.alpha is None:
+        return replace(_unread(so_far, "too_few"), look=look)
+    return replace(read(looks=Looks.ONE_LOOK, level=look.alpha), look=look)
+
+
+def _unread(reading: Reading, reason: str) -> Reading:
+    """The figures so far, without anything that says how sure they are."""
+    return Reading(
+        n=reading.n,
+        n_clusters=reading.n_clusters,
+        incumbent=reading.incumbent,
+        candidate=reading.candidate,
+        difference=reading.difference,
+        ratio=reading.ratio,
+        table=reading.table,
+        missing=reading.missing,
+        reason=reason,
+    )
 
 
 def _past_horizon(horizon: Mapping[str, Any], n: int, *, on: date) -> bool:
@@ -170,27 +243,28 @@ def _past_horizon(horizon: Mapping[str, Any], n: int, *, on: date) -> bool:
     return (maximum is not None and n >= maximum) or (decide_by is not None and on > date.fromisoformat(decide_by))
 
 
-def _hold_back_percentiles(
+def _hold_back(
     readings: Sequence[tuple[Criterion, Reading]], kept: Container[str], *, past_horizon: bool
 ) -> list[tuple[Criterion, Reading]]:
-    """No sequence is known for a percentile: it is read once, when every other gate passes or at the horizon."""
-    others = [r.verdict for c, r in readings if c.role in GATES and c.metric not in QUANTILES]
+    """Without a sequence a criterion is read once, when every other gate passes or at the horizon."""
+    others = [r.verdict for c, r in readings if c.role in GATES and c.metric not in READ_ONCE]
     due = past_horizon or all(word in (Verdict.BETTER, Verdict.NON_INFERIOR) for word in others)
     if due:
         return list(readings)
     return [
         (c, replace(r, verdict=Verdict.INCONCLUSIVE, reason=NOT_YET_DUE))
-        if c.metric in QUANTILES and c.metric not in kept
+        if c.metric in READ_ONCE and c.metric not in kept and r.verdict is not Verdict.NOT_COMPUTABLE
         else (c, r)
         for c, r in readings
     ]
 
 
-def percentiles_read(version: PlanVersion, *, period: int) -> dict[str, dict[str, Any]]:
-    """The first true reading of each percentile criterion under a plan of several looks in a period, by metric."""
+def read_once(version: PlanVersion, *, period: int) -> dict[str, dict[str, Any]]:
+    """The first true reading in a period of each criterion that a plan of several looks reads once, by metric."""
     if version.document["looks"] == Looks.ONE_LOOK:
         return {}
-    rows = ComparisonRow.objects.filter(plan_version=version, metric__in=QUANTILES, run__status__in=ENDED)
+    versions = evidence_versions(version)
+    rows = ComparisonRow.objects.filter(plan_version__in=versions, metric__in=READ_ONCE, run__status__in=ENDED)
     rows = rows.filter(run__period=period)
     found: dict[str, dict[str, Any]] = {}
     for row in rows.exclude(verdict=Verdict.NOT_COMPUTABLE).order_by("run__finished_at", "run"):

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from evaluations.enums import CriterionRole, Looks, Verdict
 from evaluations.selectors.evidence import ArmEvidence, Column, Evidence
+from evaluations.selectors.planned_looks import Look
 from evaluations.statistics.noninferiority import verdict
 from evaluations.statistics.paired import clustered_mean, paired_binary, paired_mean
 from evaluations.statistics.proportions import wilson
@@ -73,6 +74,7 @@ class Reading:
     measurably_lower: bool = False
     beyond_margin: bool = False
     per_protocol: dict[str, float | int | str | None] | None = None
+    look: Look | None = None  # the planned check it was read at
 
 
 class _Interval(NamedTuple):
@@ -90,13 +92,18 @@ class _Interval(NamedTuple):
         return self._replace(difference=-(self.difference or 0.0), lower=lower, upper=upper)
 
 
-def read_score(evidence: Evidence, criterion: Criterion, *, looks: Looks, alpha: float) -> Reading:
-    """A scorer's metric: counted (failures are failed answers), with the per-protocol reading beside it."""
+def read_score(
+    evidence: Evidence, criterion: Criterion, *, looks: Looks, alpha: float, level: float | None = None
+) -> Reading:
+    """A scorer's metric: counted (failures are failed answers), with the per-protocol reading beside it.
+
+    ``level``: that of the interval where it is another than ``alpha``, at a planned check.
+    """
     key = criterion.metric
     counted = paired_values(evidence, lambda arm: arm.scores[key])
-    reading = _read(evidence, counted, criterion, looks=looks, alpha=alpha)
+    reading = _read(evidence, counted, criterion, looks=looks, alpha=alpha, level=level)
     protocol = paired_values(evidence, lambda arm: arm.answered_scores[key])
-    beside = _read(evidence, protocol, criterion, looks=looks, alpha=alpha)
+    beside = _read(evidence, protocol, criterion, looks=looks, alpha=alpha, level=level)
     reading = replace(
         reading,
         per_protocol={
@@ -113,9 +120,12 @@ def read_score(evidence: Evidence, criterion: Criterion, *, looks: Looks, alpha:
     return reading
 
 
-def read_failure_rate(evidence: Evidence, criterion: Criterion, *, looks: Looks, alpha: float) -> Reading:
+def read_failure_rate(
+    evidence: Evidence, criterion: Criterion, *, looks: Looks, alpha: float, level: float | None = None
+) -> Reading:
     """Share of samples that the vendor failed to answer, paired; lower is better."""
-    return _read(evidence, paired_values(evidence, lambda arm: arm.failure), criterion, looks=looks, alpha=alpha)
+    failures = paired_values(evidence, lambda arm: arm.failure)
+    return _read(evidence, failures, criterion, looks=looks, alpha=alpha, level=level)
 
 
 class Pairs(NamedTuple):
@@ -141,8 +151,11 @@ def costs_are_known(evidence: Evidence, known: int) -> bool:
     return known > 0 and counted - known <= MISSING_SHARE * counted
 
 
-def _read(evidence: Evidence, pairs: Pairs, criterion: Criterion, *, looks: Looks, alpha: float) -> Reading:
-    margin = criterion.margin
+def _read(
+    evidence: Evidence, pairs: Pairs, criterion: Criterion, *, looks: Looks, alpha: float, level: float | None
+) -> Reading:
+    """The verdict follows from the interval at ``level``; what is shown beside it is at ``alpha``."""
+    margin, decides_at = criterion.margin, alpha if level is None else level
     if margin is None:
         raise ValueError(f"{criterion.metric} has no margin")
     n = len(pairs.places)
@@ -150,7 +163,7 @@ def _read(evidence: Evidence, pairs: Pairs, criterion: Criterion, *, looks: Look
         return Reading(n=0, missing=pairs.missing, verdict=Verdict.NOT_COMPUTABLE, reason="no_pairs")
     binary = criterion.binary and all(np.isin(side, (0.0, 1.0)).all() for side in (pairs.incumbent, pairs.candidate))
     table = _table(pairs, failures=criterion.lower_is_better) if binary else None
-    interval = _interval(pairs, table, evidence.clusters[pairs.places], looks=looks, alpha=alpha)
+    interval = _interval(pairs, table, evidence.clusters[pairs.places], looks=looks, alpha=decides_at)
     if table is not None and interval.from_table and criterion.lower_is_better:
         interval = interval.mirrored()
     word = verdict(interval.lower, interval.upper, margin, criterion.lower_is_better)
@@ -159,10 +172,12 @@ def _read(evidence: Evidence, pairs: Pairs, criterion: Criterion, *, looks: Look
     if reason is not None:
         decided = Verdict.INCONCLUSIVE
     elif decided is Verdict.INCONCLUSIVE:
-        reason = "too_few" if _tie_is_not_enough(n, margin, looks=looks, alpha=alpha) else "wide"
+        reason = "too_few" if _tie_is_not_enough(n, margin, looks=looks, alpha=decides_at) else "wide"
         if interval.lower is None and interval.upper is None:
             reason = "no_spread"
-    if decided is not Verdict.INCONCLUSIVE and _missing_matters(pairs, table, criterion, alpha=alpha, word=decided):
+    if decided is not Verdict.INCONCLUSIVE and _missing_matters(
+        pairs, table, criterion, alpha=decides_at, word=decided
+    ):
         decided, reason = Verdict.INCONCLUSIVE, "missing"
     exact = None if table is None else paired_binary(**table._asdict(), alpha=alpha)
     return Reading(

@@ -20,6 +20,7 @@ from django.db.models import Avg, Count, Exists, Max, OuterRef, Q, QuerySet, Sum
 
 from evaluations.enums import GATES, LEFT_OUT, ArmRole, Choice, CriterionRole, Outcome, RunStatus
 from evaluations.models import Completion, DriftAlarm, PlanVersion, ReplayRun, RunArm, ScoreRow
+from evaluations.selectors.evidence import evidence_versions
 from evaluations.selectors.sentences import label_of
 from evaluations.statistics.drift import cusum
 
@@ -168,7 +169,9 @@ def _nights(versions: Iterable[int], until: datetime, ending: ReplayRun | None) 
 
 def period_of(version: PlanVersion) -> int:
     """The period that a run created now belongs to: an alarm ended the one before."""
-    ended = version.drift_alarms.aggregate(newest=Max("period"))["newest"]
+    ended = DriftAlarm.objects.filter(plan_version__in=evidence_versions(version)).aggregate(newest=Max("period"))[
+        "newest"
+    ]
     return 1 if ended is None else int(ended) + 1
 
 

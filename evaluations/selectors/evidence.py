@@ -1,7 +1,7 @@
 """What all runs of a plan version say, sample by sample.
 
-Public surface: ``Evidence``, ``ArmEvidence``, ``Column``, ``column``, ``evidence_for``, ``runs_until``, ``score_of``,
-``own_scores``, ``Repriced``.
+Public surface: ``Evidence``, ``ArmEvidence``, ``Column``, ``column``, ``evidence_for``, ``runs_until``,
+``evidence_versions``, ``score_of``, ``own_scores``, ``Repriced``.
 
 Evidence is that of one period of the plan version: a drift alarm ends a period, and what came before it is not mixed
 with what comes after. A sample that was answered several times counts once, with its mean. A vendor's failure counts as
@@ -73,9 +73,24 @@ class Evidence:
         return len(self.samples)
 
 
+def evidence_versions(version: PlanVersion) -> list[int]:
+    """Keys of ``version`` and of those it goes on from: a horizon that is moved keeps the evidence from night one."""
+    found, number = [version.pk], _goes_on_from(version)
+    while number is not None:
+        earlier = PlanVersion.objects.get(plan=version.plan_id, number=number)
+        found.append(earlier.pk)
+        number = _goes_on_from(earlier)
+    return found
+
+
+def _goes_on_from(version: PlanVersion) -> int | None:
+    horizon: Mapping[str, Any] = version.document["horizon"]
+    return horizon["voids"] if horizon.get("continues") else None
+
+
 def runs_until(run: ReplayRun) -> QuerySet[ReplayRun]:
-    """``run``, which has ended, and the runs of its plan version and period that had ended before."""
-    same = Q(plan_version=run.plan_version_id, judges=None, period=run.period)
+    """``run``, which has ended, and the runs with evidence of its plan version and period that had ended before."""
+    same = Q(plan_version__in=evidence_versions(run.plan_version), judges=None, period=run.period)
     before = same & Q(status__in=ENDED, finished_at__lte=run.finished_at)
     return ReplayRun.objects.filter(Q(pk=run.pk) | before).order_by("pk")
 
@@ -102,7 +117,7 @@ def evidence_for(
     ``judged_by``: what the scorers of that later version made of the runs until ``at_end_of``, which has ended.
     ``repriced``: the arms that cost what their answers' tokens would cost at other prices.
     """
-    runs = Q(run__plan_version=version) & Q(run__judges=None) & Q(run__status__in=ENDED)
+    runs = Q(run__plan_version__in=evidence_versions(version)) & Q(run__judges=None) & Q(run__status__in=ENDED)
     if at_end_of is not None:
         period = at_end_of.period
     if period is not None:

@@ -17,6 +17,7 @@ from evaluations.enums import Outcome, RunStatus
 from evaluations.models import CallTally, ReplayRun
 from evaluations.selectors.arms import arm_summaries
 from evaluations.selectors.comparisons import stored_comparisons
+from evaluations.selectors.planned_looks import checks_in_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,7 @@ def run_progress(run: ReplayRun, *, now: datetime) -> RunProgress:
 
 def run_document(run: ReplayRun) -> dict[str, Any]:
     """The contract's run document."""
+    comparisons = stored_comparisons(run)
     return {
         "run": run.pk,
         "pilot": run.plan_version.plan.slug,
@@ -85,9 +87,10 @@ def run_document(run: ReplayRun) -> dict[str, Any]:
         "total": run.total,
         "done": run.done,
         "arms": {role: summary.to_document() for role, summary in arm_summaries(run).items()},
-        "comparisons": stored_comparisons(run),
+        "comparisons": comparisons,
         "decision": str(run.decision) if run.decision else None,
         "decision_reason": run.decision_reason or None,
+        "checks": checks_in_words(run.plan_version.document, comparisons) or None,
         "after_the_look": run.after_the_look,
         "not_the_look": run.not_the_look,
         "after_the_fact": run.plan_version.after_the_fact,

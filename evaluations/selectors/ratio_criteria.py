@@ -27,11 +27,19 @@ _ROUNDING = 1e-12
 
 
 def read_ratio(
-    evidence: Evidence, criterion: Criterion, *, looks: Looks, alpha: float, successes: str | None, t_star: float
+    evidence: Evidence,
+    criterion: Criterion,
+    *,
+    looks: Looks,
+    alpha: float,
+    successes: str | None,
+    t_star: float,
+    level: float | None = None,
 ) -> Reading:
     """Cost or latency of the candidate against the incumbent, same samples; lower is better.
 
-    ``successes`` is the metric that says which answers solved their task, for cost per success.
+    ``successes`` is the metric that says which answers solved their task, for cost per success. ``level`` is that of
+    the interval at a planned check, where it is another than ``alpha``; not of what is read once.
     """
     if criterion.max_ratio is None:
         raise ValueError(f"{criterion.metric} has no max_ratio")
@@ -59,7 +67,7 @@ def read_ratio(
     if looks is Looks.ONE_LOOK:
         if n < MINIMUM_FOR_RATIO:
             return Reading(**common, method="fieller", reason="too_few")  # type: ignore[arg-type]
-        fieller = ratio_of_totals(candidate, incumbent, alpha)
+        fieller = ratio_of_totals(candidate, incumbent, alpha if level is None else level)
         word = ratio_verdict(fieller.lower, fieller.upper, criterion.max_ratio)
         open_for = "no_spread" if in_proportion(candidate, incumbent) else "wide"
         return Reading(

@@ -19,6 +19,7 @@ REASONS: dict[str, str] = {
     "plan_changed": "the plan was changed after the fact",
     "drifted": "a model changed under the test",
     "not_yet_due": "read once, when every other criterion is met or at the horizon",
+    "between_checks": "it is read at the planned checks",
     "no_pairs": "no sample was answered by both models",
     "cost_unknown": "the price of a model or the tokens of too many calls are unknown",
     "incumbent_costs_nothing": "the incumbent's cost is zero",
@@ -69,7 +70,7 @@ def sentence_for(
 
 def _difference_sentence(criterion: Criterion, reading: Reading, *, incumbent: str, candidate: str) -> str:
     limits = f"{points(reading.lower)} to {points(reading.upper)} points"
-    basis = f"95 % interval {limits}, {reading.n:,} samples"
+    basis = f"95 % interval {limits}, {reading.n:,} samples{_check(reading)}"
     margin = f"{100 * (criterion.margin or 0):g} points"
     difference = 100 * abs(reading.difference or 0)
     if criterion.lower_is_better:
@@ -93,7 +94,11 @@ def _difference_sentence(criterion: Criterion, reading: Reading, *, incumbent: s
         return (
             f"Not yet known: {points(reading.difference)} points, without an interval ({reading.n:,} samples; {why})."
         )
-    return f"Not yet known: {limits} around a margin of {margin} ({why})."
+    return f"Not yet known: {limits} around a margin of {margin} ({why}{_check(reading)})."
+
+
+def _check(reading: Reading) -> str:
+    return "" if reading.look is None else f", planned check {reading.look.number} of {reading.look.of}"
 
 
 def points(value: float | None) -> str:
@@ -105,7 +110,9 @@ def _ratio_sentence(criterion: Criterion, reading: Reading, *, incumbent: str, c
     name, limit = label_of(criterion.metric), criterion.max_ratio or 1.0
     if reading.ratio is None:
         return f"Not yet known: no ratio of {name} ({REASONS.get(reading.reason or '', 'unknown')})."
-    interval = f"95 % interval {_change(reading.lower)} to {_change(reading.upper)}, {reading.n:,} samples"
+    interval = (
+        f"95 % interval {_change(reading.lower)} to {_change(reading.upper)}, {reading.n:,} samples{_check(reading)}"
+    )
     agreed = f"agreed was {_change(limit)} at most"
     finding = f"the {name} of {candidate} is {_against(reading.ratio, incumbent)}"
     if reading.verdict is Verdict.INCONCLUSIVE:

@@ -13,10 +13,11 @@ from evaluations.faults import reached
 from evaluations.models import Attempt, ComparisonRow, Completion, PlanVersion, ReplayRun, RunArm, Sample, ScoreRow
 from evaluations.selectors.arms import figures_of
 from evaluations.selectors.breakeven import arm_prices
-from evaluations.selectors.comparisons import DRIFTED, frozen_by_drift, percentiles_read, read_plan
+from evaluations.selectors.comparisons import DRIFTED, frozen_by_drift, read_once, read_plan
 from evaluations.selectors.costs import read_costs
 from evaluations.selectors.drift import drift_ended, drift_in
 from evaluations.selectors.evidence import evidence_for
+from evaluations.selectors.planned_looks import LooksTaken, looks_taken
 from evaluations.selectors.weighted import read_weighted
 from evaluations.services import audit
 from evaluations.services.bulk import recount
@@ -50,7 +51,8 @@ def conclude_run(*, run: ReplayRun, at: datetime, scored: bool = False) -> bool:
     if run.done >= MANY:
         recount(Sample, Completion, ScoreRow, Attempt)
     look = _the_look(run)
-    read = _read(run, at=at) if look is None else _as_read(look)
+    taken = looks_taken(run.plan_version, period=run.period)
+    read = _read(run, taken, at=at) if look is None else _as_read(look)
     drift = None if drift_ended(run) else drift_in(run)
     figures = {arm.pk: figures_of(arm) for arm in run.arms.select_related("endpoint", "model", "run")}
     with transaction.atomic():
@@ -60,6 +62,9 @@ def conclude_run(*, run: ReplayRun, at: datetime, scored: bool = False) -> bool:
         PlanVersion.objects.select_for_update(no_key=True).get(pk=run.plan_version_id)
         if look is None and (look := _the_look(run)) is not None:
             read = _as_read(look)
+        elif (now_taken := looks_taken(run.plan_version, period=run.period)) != taken:
+            # The other one took the planned check: rare enough to read again under the lock.
+            read = _read(run, now_taken, at=at)
         if drift is not None:
             raise_alarm(run=run, drift=drift, at=at)
         if look is None and drift_ended(run):
@@ -73,13 +78,12 @@ def conclude_run(*, run: ReplayRun, at: datetime, scored: bool = False) -> bool:
     return True
 
 
-def _read(run: ReplayRun, *, at: datetime) -> _Read:
+def _read(run: ReplayRun, taken: LooksTaken, *, at: datetime) -> _Read:
     version = run.plan_version
     evidence = evidence_for(version, at_end_of=run)
     prices = arm_prices(run, at=run.created_at)
-    reading = read_plan(
-        version.document, evidence, on=at.date(), prices=prices, kept=percentiles_read(version, period=run.period)
-    )
+    kept = read_once(version, period=run.period)
+    reading = read_plan(version.document, evidence, on=at.date(), prices=prices, kept=kept, taken=taken)
     return _Read(
         [(c.criterion.metric, c.criterion.role, c.reading.verdict, c.to_document()) for c in reading.comparisons],
         reading.decision,

@@ -1,14 +1,15 @@
 """What a plan says, as people write it and as it is frozen.
 
 Public surface: ``PlanDefinition`` and its parts, ``check_definition``, ``check_judge``, ``stored_definition``,
-``definition_of``, ``frozen_document``, ``frozen_scorers``, ``frozen_judge``, ``document_digest``,
-``check_scorers``, ``METRICS``.
+``definition_of``, ``frozen_document``, ``frozen_scorers``, ``frozen_judge``, ``without_marks``,
+``differ_in_horizon_only``, ``document_digest``, ``check_scorers``, ``METRICS``.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
@@ -26,6 +27,10 @@ from evaluations.scorers.registry import SCORERS
 from evaluations.selectors.judge_figures import JUDGE_METRICS
 from evaluations.selectors.review_figures import METRIC as HUMAN_PREFERENCE
 from evaluations.services.errors import Refused
+
+# Planned checks of a fixed horizon: more of them, or closer ones, spend next to nothing each.
+MOST_LOOKS = 100
+SMALLEST_STEP = 0.005  # of the largest number of samples
 
 # Measured on every call, next to what scorers say. True: a ratio candidate / incumbent, lower is better.
 METRICS: dict[str, bool] = {
@@ -89,6 +94,7 @@ class PlanDefinition(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=T
     minimum_samples: int = 1
     maximum_samples: int | None = None
     decide_by: date | None = None
+    planned_looks: list[int] = []  # sample numbers, ascending, of a planned horizon; the last is maximum_samples
     budget: BudgetEntry | None = None
     judge: JudgeEntry | None = None
 
@@ -155,6 +161,7 @@ def check_definition(definition: PlanDefinition, *, field: str = "plan") -> None
         raise Refused("must be at least 1", field=f"{field}.minimum_samples")
     if definition.maximum_samples is not None and definition.maximum_samples < definition.minimum_samples:
         raise Refused("is below minimum_samples", field=f"{field}.maximum_samples")
+    _check_planned_looks(definition, field=field)
     if definition.budget is not None:
         _check_budget(definition.budget, f"{field}.budget")
     judge = definition.judge
@@ -184,6 +191,28 @@ def _check_budget(budget: BudgetEntry, field: str) -> None:
         raise Refused("must be prices per million tokens", field=f"{field}.assume_per_mtok")
     if budget.max_calls is not None and not 1 <= budget.max_calls < 2**31:
         raise Refused("must be at least 1 and below 2 billion", field=f"{field}.max_calls")
+
+
+def _check_planned_looks(definition: PlanDefinition, *, field: str) -> None:
+    planned, maximum = definition.planned_looks, definition.maximum_samples
+    where = f"{field}.planned_looks"
+    if definition.looks is not Looks.PLANNED_HORIZON:
+        if planned:
+            raise Refused("only a plan with looks planned_horizon has planned checks", field=where)
+        return
+    if maximum is None:
+        raise Refused("a planned horizon fixes the largest number of samples", field=f"{field}.maximum_samples")
+    if not planned:
+        raise Refused("a planned horizon needs the sample numbers at which it is read", field=where)
+    if len(planned) > MOST_LOOKS:
+        raise Refused(f"must be {MOST_LOOKS} at most", field=where)
+    if planned[-1] != maximum:
+        raise Refused(f"the last check is at maximum_samples, {maximum:,}", field=where)
+    if planned[0] < definition.minimum_samples:
+        raise Refused("the first check is below minimum_samples", field=where)
+    if any(later - earlier < SMALLEST_STEP * maximum for earlier, later in zip([0, *planned], planned, strict=False)):
+        step = max(1, math.ceil(SMALLEST_STEP * maximum))
+        raise Refused(f"must ascend, by at least {step:,} samples", field=where)
 
 
 def check_ready(plan: Plan, definition: PlanDefinition) -> None:
@@ -258,6 +287,8 @@ def frozen_document(plan: Plan, definition: PlanDefinition) -> dict[str, Any]:
         "horizon": {
             "maximum_samples": definition.maximum_samples,
             "decide_by": None if definition.decide_by is None else definition.decide_by.isoformat(),
+            # Only there: a plan of another kind keeps the digest it has.
+            **({"planned_looks": definition.planned_looks} if definition.looks is Looks.PLANNED_HORIZON else {}),
         },
         "error_rule": "a vendor's failure is a failed sample; our own failure leaves the pair out",
         "judge": frozen_judge(definition),
@@ -304,3 +335,19 @@ def _arm(model: Any, endpoint: Any, request: Mapping[str, Any]) -> dict[str, Any
 def document_digest(document: Mapping[str, Any]) -> str:
     text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def without_marks(document: Mapping[str, Any]) -> dict[str, Any]:
+    """A frozen document as its plan says it, without what freezing added to the horizon."""
+    horizon = {name: value for name, value in document["horizon"].items() if name not in ("voids", "continues")}
+    return {**document, "horizon": horizon}
+
+
+def differ_in_horizon_only(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two frozen documents judge the same answers in the same way, up to when they are read."""
+
+    def rest(document: Mapping[str, Any]) -> dict[str, Any]:
+        apart = ("horizon", "minimum_samples", "hypothesis")
+        return {name: value for name, value in document.items() if name not in apart}
+
+    return document_digest(rest(one)) == document_digest(rest(other))

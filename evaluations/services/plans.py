@@ -9,6 +9,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import F, Max
 
+from evaluations.enums import Looks
 from evaluations.models import Endpoint, ModelVersion, Plan, PlanVersion, ReplayRun, Workload
 from evaluations.services import audit
 from evaluations.services.errors import Conflict, Refused
@@ -18,9 +19,11 @@ from evaluations.services.plan_document import (
     check_judge,
     check_ready,
     definition_of,
+    differ_in_horizon_only,
     document_digest,
     frozen_document,
     stored_definition,
+    without_marks,
 )
 from evaluations.services.requests import check_adaptation
 
@@ -93,16 +96,21 @@ def save_plan(
 def freeze_plan(*, plan: Plan, by: audit.Actor, at: datetime) -> PlanVersion:
     """Lock what the plan says now as its next version; the newest version again if it says the same.
 
-    A version that is frozen after a run has started is marked "after the fact". Raises ``Refused`` for a plan that
-    could not be run or decided.
+    A version that is frozen after a run has started is marked "after the fact". After the planned checks of a fixed
+    horizon have begun, another version of that kind voids them: its document says so, and it is read by the sequence
+    that holds at every look, over the evidence from the first night where no more than the horizon is another. Raises
+    ``Refused`` for a plan that could not be run or decided.
     """
     definition = definition_of(plan)
     check_ready(plan, definition)
     document = frozen_document(plan, definition)
-    digest = document_digest(document)
     newest = plan.versions.order_by("-number").first()
-    if newest is not None and newest.digest == digest:
+    if newest is not None and document_digest(without_marks(newest.document)) == document_digest(document):
         return newest
+    voided = voided_by(plan, document)
+    if voided is not None:
+        document["horizon"] |= {"voids": voided.number, "continues": differ_in_horizon_only(voided.document, document)}
+    digest = document_digest(document)
     number = (plan.versions.aggregate(last=Max("number"))["last"] or 0) + 1
     version = PlanVersion.objects.create(
         plan=plan,
@@ -115,6 +123,14 @@ def freeze_plan(*, plan: Plan, by: audit.Actor, at: datetime) -> PlanVersion:
     )
     _audit(plan, "plan.frozen", by=by, at=at, data={"version": number, "digest": digest})
     return version
+
+
+def voided_by(plan: Plan, document: Mapping[str, Any]) -> PlanVersion | None:
+    """The version whose planned checks have begun, and end with one of ``document``; None: there is none."""
+    if document["looks"] != Looks.PLANNED_HORIZON:
+        return None
+    started = plan.versions.filter(document__looks=Looks.PLANNED_HORIZON.value, runs__isnull=False)
+    return started.order_by("-number").first()
 
 
 def _audit(plan: Plan, action: str, *, by: audit.Actor, at: datetime, data: Mapping[str, Any] | None = None) -> None:

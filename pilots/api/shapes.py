@@ -94,6 +94,7 @@ class ComparisonDocument(TypedDict):
     verdict: Verdict
     reason: str | None
     per_protocol: dict[str, Any] | None
+    look: dict[str, Any] | None  # the planned check it was read at; null: every look counts, or the only one
     break_even: dict[str, Any] | None
     sentence: str
 
@@ -115,6 +116,7 @@ class RunDocument(TypedDict):
     comparisons: list[ComparisonDocument]
     decision: Decision | None  # None: not ended
     decision_reason: str | None
+    checks: str | None  # how far the planned checks of a fixed horizon are, or that they are void
     after_the_look: bool
     not_the_look: bool
     after_the_fact: bool

@@ -70,6 +70,12 @@ class OpenForm(ServiceForm):
     looks = forms.ChoiceField(choices=Looks.choices(), label="Planned checks")
     minimum_samples = forms.IntegerField(min_value=1, max_value=10_000_000, initial=350, label="Samples at least")
     maximum_samples = forms.IntegerField(min_value=1, max_value=10_000_000, required=False, label="Samples at most")
+    planned_looks = forms.CharField(
+        required=False,
+        max_length=1000,
+        label="Read at",
+        help_text="Only for planned looks: sample numbers, the last of them the most. For example 500, 1000, 1500.",
+    )
     decide_by = forms.DateField(
         required=False, label="Decided by", widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
     )
@@ -85,7 +91,7 @@ class OpenForm(ServiceForm):
     WHO = ("workload", "slug", "incumbent", "candidate", "motive", "deputy")
     QUALITY = ("hypothesis", "scorer", "field", "words", "margin")
     GUARDRAILS = ("failure_margin", "cost_ratio", "latency_ratio")
-    EVIDENCE = ("looks", "minimum_samples", "maximum_samples", "decide_by", "budget")
+    EVIDENCE = ("looks", "minimum_samples", "maximum_samples", "planned_looks", "decide_by", "budget")
     aliases = {
         "incumbent.endpoint": "incumbent",
         "candidate.endpoint": "candidate",
@@ -93,6 +99,7 @@ class OpenForm(ServiceForm):
         "plan.criteria[0].margin": "margin",
         "plan.minimum_samples": "minimum_samples",
         "plan.maximum_samples": "maximum_samples",
+        "plan.planned_looks": "planned_looks",
         "plan.budget.amount": "budget",
     }
 
@@ -133,6 +140,12 @@ class OpenForm(ServiceForm):
         endpoint = Endpoint.objects.select_related("model").get(slug=slug)
         return Arm(endpoint.model, endpoint)
 
+    def clean_planned_looks(self) -> list[int]:
+        given = self.cleaned_data["planned_looks"].replace(",", " ").split()
+        if not all(each.isascii() and each.isdigit() and len(each) <= 8 for each in given):
+            raise forms.ValidationError("Sample numbers with commas between them, without thousands separators.")
+        return [int(each) for each in given]
+
     def clean_motive(self) -> Motive | None:
         return Motive(self.cleaned_data["motive"]) if self.cleaned_data["motive"] else None
 
@@ -160,5 +173,6 @@ class OpenForm(ServiceForm):
             minimum_samples=given["minimum_samples"],
             maximum_samples=given["maximum_samples"],
             decide_by=given["decide_by"],
+            planned_looks=given["planned_looks"],
             budget=BudgetEntry(amount=given["budget"]),
         )

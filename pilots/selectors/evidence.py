@@ -17,6 +17,7 @@ from evaluations.enums import ArmRole, CriterionRole, Decision, JudgeMode, Looks
 from evaluations.models import Completion, ReplayRun
 from evaluations.selectors.comparisons import stored_comparisons
 from evaluations.selectors.judge_figures import JUDGE_METRICS
+from evaluations.selectors.planned_looks import checks_in_words
 from evaluations.selectors.review_figures import METRIC
 from evaluations.selectors.sentences import REASONS, label_of
 from pilots.models import Pilot
@@ -103,6 +104,7 @@ class Reading:
     decision_reason: str  # ''
     currency: str  # of the criteria's money
     recorded: tuple[date, date] | None  # days of the recorded answers that are the incumbent's arm; None: it was called
+    checks: str  # how far the planned checks of a fixed horizon are, or that they are void; '': a plan of another kind
     criteria: tuple[CriterionRow, ...]
     weighted: tuple[WeightedRow, ...] | None  # at production's mix; None: not read, (): the samples have no segments
     flips_metric: str  # the metric whose changed answers can be listed: of the plan's first scorer; '': none
@@ -132,7 +134,7 @@ def newest_reading(pilot: Pilot) -> Reading | None:
     )
     if run is None:
         return None
-    version = run.plan_version
+    version, documents = run.plan_version, stored_comparisons(run)
     return Reading(
         run=run.pk,
         read_at=run.finished_at or run.created_at,
@@ -148,7 +150,8 @@ def newest_reading(pilot: Pilot) -> Reading | None:
         decision_reason=run.decision_reason,
         currency=run.currency,
         recorded=_recorded(run),
-        criteria=criterion_rows(stored_comparisons(run)),
+        checks=checks_in_words(version.document, documents),
+        criteria=criterion_rows(documents),
         weighted=None if run.weighted is None else tuple(_weighted(row) for row in run.weighted),
         flips_metric=next((scorer["key"] for scorer in version.document["scorers"]), ""),
     )

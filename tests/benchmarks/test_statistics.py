@@ -24,6 +24,7 @@ def measured(label: str, reps: int) -> Figure:
     [
         ("safe, truth at the margin of 3 points, p+ 0.5 %", 120),
         ("safe, equal models, margin 3, p+ 4 %", 120),
+        ("safe by 60 planned checks, equal models, margin 3, p+ 4 %", 120),
         ("safe, vendor errors on 4 % (truth -3.7, margin 2)", 50),
         ("covered, 10 clusters, normal, ICC 0.2", 500),
         ("covered, 20 clusters, effect tied to size, ICC 0.2", 500),
@@ -46,7 +47,7 @@ def test_an_interval_for_one_look_read_every_night_is_seen_to_be_wrong():
 
 
 def test_the_boundary_is_where_the_readings_turn():
-    ask = boundary("every_night", 0.03, "safe", None)
+    ask = boundary("every_night", 0.03, "safe")
     rng = np.random.default_rng(1)
     for n, losses in zip(rng.integers(100, 1500, 12).tolist(), rng.integers(0, 60, 12).tolist(), strict=True):
         least = ask.least_wins(n, losses)

@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import multivariate_normal, norm
 
 from evaluations.statistics import StatisticsError
-from evaluations.statistics.group_sequential import boundaries
+from evaluations.statistics.group_sequential import boundaries, level_at_look
 
 
 def test_five_equal_looks() -> None:
@@ -48,3 +48,26 @@ def test_a_look_too_early_to_spend_has_no_boundary_and_costs_nothing() -> None:
 def test_refused(fractions: list[float]) -> None:
     with pytest.raises(StatisticsError):
         boundaries(fractions)
+
+
+def test_the_level_of_a_look_is_that_of_its_boundary() -> None:
+    # The boundaries of test_five_equal_looks, as two-sided normal tails.
+    for look, z in ((2, 3.3569), (3, 2.6803), (5, 2.0310)):
+        level = level_at_look([300 * k for k in range(1, look + 1)], 1500)
+        assert level == pytest.approx(2 * norm.sf(z), rel=1e-3)
+    assert level_at_look([1500], 1500) == pytest.approx(0.05, abs=1e-9)
+
+
+def test_a_look_past_the_maximum_spends_what_is_left_over_the_information_there_is() -> None:
+    level = level_at_look([750, 3000], 1500)
+    spent = 2 - 2 * norm.cdf(norm.ppf(1 - 0.0125) / math.sqrt(0.5))
+    first, last = norm.isf(spent), norm.isf(level / 2)
+    together = multivariate_normal(cov=[[1, 0.5], [0.5, 1]], seed=1).cdf([first, last])  # sqrt(750 / 3000)
+    assert 1 - together == pytest.approx(0.025, abs=1e-5)
+
+
+def test_too_early_or_too_close_has_no_level() -> None:
+    assert level_at_look([25], 1500) is None  # z 17.3: STATISTICS section 4, first of sixty nights
+    assert level_at_look([750, 751], 1500) is None
+    with pytest.raises(StatisticsError):
+        level_at_look([0], 1500)
