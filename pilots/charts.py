@@ -330,6 +330,9 @@ def sparkline(
     )
 
 
+_LABEL_HEIGHT = 14.0
+
+
 class TrendPoint(Protocol):
     """One night: an estimate with its limits; None: not computable, or unbounded."""
 
@@ -421,7 +424,12 @@ def trend_chart(
         bound=None if bound is None else y(bound),
         beyond_y=beyond_y,
         beyond_height=beyond_height,
-        levels=tuple((y(value), value) for value in (low, reference, *((bound,) if bound is not None else ()), high)),
+        # The limit's own label only where there is room for it beside that of equality.
+        levels=tuple(
+            (y(value), value)
+            for value in (low, reference, bound, high)
+            if value is not None and (value is not bound or abs(y(value) - y(reference)) >= _LABEL_HEIGHT)
+        ),
         nights=tuple((x(place), place) for place in range(0, len(nights), every)),
         periods=tuple(
             round(left + step * place, 1)

@@ -38,8 +38,8 @@ def plan_with_segments(**segments: str) -> Plan:
 def run_of(plan: Plan) -> ReplayRun:
     """Replays the first set, while the pool has 60 more German samples."""
     first = SampleSet.objects.earliest("pk")
-    add_samples(plan.workload, 60, stem="later")
-    Sample.objects.filter(external_id__startswith="later").update(segments={"language": "de"})
+    add_samples(plan.workload, 60, stem="l")
+    Sample.objects.filter(external_id__startswith="l").update(segments={"language": "de"})
     return concluded(start(plan, sample_set=first), said)
 
 
@@ -75,8 +75,8 @@ def test_values_with_one_sample_stand_together_and_what_was_not_sampled_is_not_c
     for pk, language in zip(ones, ("fr", "es"), strict=True):
         Sample.objects.filter(pk=pk).update(segments={"language": language})
     first = SampleSet.objects.earliest("pk")
-    add_samples(plan.workload, 60, stem="later")
-    later = list(Sample.objects.filter(external_id__startswith="later").values_list("pk", flat=True))
+    add_samples(plan.workload, 60, stem="l")
+    later = list(Sample.objects.filter(external_id__startswith="l").values_list("pk", flat=True))
     Sample.objects.filter(pk__in=later[:40]).update(segments={"language": "de"})
     Sample.objects.filter(pk__in=later[40:]).update(segments={"language": "it"})
     run = concluded(start(plan, sample_set=first), said)

@@ -42,7 +42,7 @@ def night(pilot: Pilot, right: int, sample_set: SampleSet | None = None) -> Repl
 def test_a_golden_set_replayed_nightly_keeps_n_at_its_size_and_new_samples_make_it_grow(pilot: Pilot) -> None:
     golden = SampleSet.objects.get()
     runs = [night(pilot, 4, golden) for _ in range(3)]
-    add_samples(pilot.workload, 6, stem="fresh")
+    add_samples(pilot.workload, 6, stem="f")
     runs += [night(pilot, 5, SampleSet.objects.latest("pk")), night(pilot, 4, golden)]
     [trend] = trend_of(runs[-1].pk)
     assert [one.run for one in trend.nights] == [run.pk for run in runs]
@@ -103,8 +103,8 @@ def test_productions_mix_on_the_page_in_the_report_and_in_the_workbook(pilot: Pi
     Sample.objects.filter(pk__in=names[:2]).update(segments={"language": "en"})
     Sample.objects.filter(pk__in=names[2:]).update(segments={"language": "de"})
     golden = SampleSet.objects.get()
-    add_samples(pilot.workload, 6, stem="later")
-    Sample.objects.filter(external_id__startswith="later").update(segments={"language": "de"})
+    add_samples(pilot.workload, 6, stem="l")
+    Sample.objects.filter(external_id__startswith="l").update(segments={"language": "de"})
     run = night(pilot, 3, golden)
     out = StringIO()
     call_command("report", "evidence", "--json", stdout=out)
