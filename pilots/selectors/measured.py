@@ -18,6 +18,8 @@ from pilots.measured import Found, Measured, Origin, measure, of_switch
 from pilots.models import TrafficConflict, TrafficDay, TrafficReading
 
 _FEW = 5000  # keys in one question
+# Pilots whose new traffic is read for the asking.
+READ_AT_ONCE = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +42,15 @@ def measured(
 ) -> dict[int, Measured]:
     """What traffic up to ``as_of`` says of each, by pilot; disputed contradictions are left out.
 
-    From the kept readings where they are in force, else from the days. ``known_at``: with the days that were on record
-    then; None: now.
+    From the kept readings where they are in force, else from the days; with a great import just in (more than
+    ``READ_AT_ONCE`` pilots), from the readings before it until the worker has read it. ``known_at``: with the days
+    that were on record then; None: now.
     """
     found = {} if known_at is not None else _kept(subjects)
     rest = [subject for subject in subjects if subject.pilot not in found]
+    if known_at is None and len(rest) > READ_AT_ONCE:
+        found |= _kept(rest, due=True)
+        rest = [subject for subject in rest if subject.pilot not in found]
     found |= measured_anew(rest, known, as_of=as_of, known_at=known_at)
     disputed = _disputed([subject.pilot for subject in subjects], known_at)
     return {pilot: _as_of(reading, as_of, disputed.get(pilot, set())) for pilot, reading in found.items()}
@@ -103,9 +109,10 @@ def _stands(found: Found, timeline: Timeline) -> bool:
     return any(spell.number == found.spell and spell.ended_on is None for spell in timeline.spells)
 
 
-def _kept(subjects: Sequence[Subject]) -> dict[int, Measured]:
+def _kept(subjects: Sequence[Subject], *, due: bool = False) -> dict[int, Measured]:
+    """The kept readings of these pilots' present versions: those in force, or those that more traffic came in since."""
     versions = {subject.pilot: subject.version for subject in subjects}
-    rows = TrafficReading.objects.filter(due=False)
+    rows = TrafficReading.objects.filter(due=due)
     if len(versions) <= _FEW:
         rows = rows.filter(pilot__in=versions)
     columns = ("pilot_id", "pilot_version", "observed_days", "first_on", "last_on", "state", "state_since")

@@ -22,6 +22,7 @@ from pilots.measured import Found, Measured
 from pilots.models import Pilot, PilotEvent
 from pilots.selectors.filters import ReportFilters
 from pilots.selectors.measured import Subject, measured
+from pilots.selectors.remembered import remembered
 from pilots.selectors.timelines import histories, known_models
 from pilots.timeline import read
 from pilots.transitions import NO_SWITCH_YET
@@ -145,13 +146,14 @@ def tell(pilots: QuerySet[Pilot], filters: ReportFilters) -> Iterator[Told]:
     within = setting("FORCED_WITHIN_DAYS")
     events = PilotEvent.objects.filter(pilot__in=chosen.values("pk"))
     told: list[Subject] = []
-    for pk, history in histories(events, models, known_at=filters.known_at):
+    known_at = filters.known_at if filters.known_before else None
+    for pk, history in histories(events, models, known_at=known_at):
         *_, motive, incumbent, candidate, version, workload, _, _ = rows[pk]
         switch = Switch(models[incumbent], models[candidate], motive or None)
         timeline = read(history, switch, by_slug, until=filters.until, forced_within_days=within)
         if timeline.opened_at is not None and timeline.status_at is not None:
             told.append(Subject(pk, version, workload, switch, timeline))
-    traffic = measured(told, by_slug, as_of=filters.as_of, known_at=filters.known_at if filters.known_before else None)
+    traffic = measured(told, by_slug, as_of=filters.as_of, known_at=known_at)
     for subject in told:
         slug, workload_slug, team, task_type, motive, *_, owner, deputy = rows[subject.pilot]
         timeline = subject.timeline
@@ -176,6 +178,10 @@ def tell(pilots: QuerySet[Pilot], filters: ReportFilters) -> Iterator[Told]:
 
 def observe(pilots: QuerySet[Pilot], filters: ReportFilters) -> tuple[Attempt, ...]:
     """Every attempt among ``pilots`` that had begun by ``filters.as_of``, by pilot and in order of time."""
+    return remembered("attempts", pilots, filters, lambda: _observed(pilots, filters))
+
+
+def _observed(pilots: QuerySet[Pilot], filters: ReportFilters) -> tuple[Attempt, ...]:
     attempts = [attempt for told in tell(pilots, filters) for attempt in _attempts(told, filters.as_of)]
     return tuple(sorted(attempts, key=attrgetter("pilot")))
 

@@ -20,6 +20,7 @@ from pilots.selectors.documents import plain
 from pilots.selectors.filters import ReportFilters
 from pilots.selectors.matters.base import Matter, Scope
 from pilots.selectors.observation import Told, observed_spells, tell
+from pilots.selectors.remembered import remembered
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,16 +74,21 @@ def portfolio(
     With ``access``, also what waits in the person's teams and is of no pilot.
     """
     everything = Pilot.objects.all() if pilots is None else pilots
-    rows = sorted((_row(told, filters.as_of) for told in tell(everything, filters)), key=attrgetter("pilot"))
+    rows = remembered("portfolio", everything, filters, lambda: _rows(everything, filters))
     numbers = Counter(row.status for row in rows)
     return Portfolio(
         as_of=filters.as_of,
         known_at=filters.known_at,
         filters=filters,
         counts={status.value: numbers[status] for status in PilotStatus if numbers[status]},
-        pilots=tuple(rows),
+        pilots=rows,
         attention=attention(scope_for(filters, everything, access)) if filters.present else (),
     )
+
+
+def _rows(pilots: QuerySet[Pilot], filters: ReportFilters) -> tuple[PilotRow, ...]:
+    rows = (_row(told, filters.as_of) for told in tell(pilots, filters))
+    return tuple(sorted(rows, key=attrgetter("pilot")))
 
 
 def scope_for(filters: ReportFilters, pilots: QuerySet[Pilot], access: PilotAccess | None) -> Scope:

@@ -23,6 +23,7 @@ from pilots.selectors.documents import plain
 from pilots.selectors.filters import ReportFilters
 from pilots.selectors.headline import headline
 from pilots.selectors.observation import Attempt, ObservedSpell, Stage, observe
+from pilots.selectors.remembered import remembered
 from pilots.selectors.staying import (
     CurveStep,
     LogRankTest,
@@ -149,7 +150,27 @@ class RetentionReport:
 
 def retention(filters: ReportFilters, pilots: QuerySet[Pilot] | None = None) -> RetentionReport:
     """The retention report over ``pilots`` (default: all) that ``filters`` leave. A constant number of queries."""
-    attempts = observe(Pilot.objects.all() if pilots is None else pilots, filters)
+    everything = Pilot.objects.all() if pilots is None else pilots
+    answer, groups, logrank, compared = remembered("retention", everything, filters, lambda: _read(everything, filters))
+    return RetentionReport(
+        as_of=filters.as_of,
+        known_at=filters.known_at,
+        filters=filters,
+        answer=answer,
+        groups=groups,
+        logrank=logrank,
+        # That test is made by a worker: it may have come in since.
+        logrank_by_customer=None if compared is None else customer_test(compared),
+        compared=compared,
+    )
+
+
+_Read = tuple[Answer, tuple[tuple[str, Answer], ...], LogRankTest | None, Mapping[str, Any] | None]
+
+
+def _read(pilots: QuerySet[Pilot], filters: ReportFilters) -> _Read:
+    """The answer to all, that to each group, and the groups compared."""
+    attempts = observe(pilots, filters)
     vendors = dict(Vendor.objects.values_list("slug", "name"))
     groups: dict[str, list[Attempt]] = defaultdict(list)
     if filters.by:
@@ -159,19 +180,14 @@ def retention(filters: ReportFilters, pilots: QuerySet[Pilot] | None = None) -> 
     with_forced = filters.by == "forced"
     followed = {key: _spells(_followed(members, with_forced)) for key, members in sorted(groups.items())}
     logrank = compare_groups(followed)
-    compared = None if logrank is None else compared_rows(followed)
-    return RetentionReport(
-        as_of=filters.as_of,
-        known_at=filters.known_at,
-        filters=filters,
-        answer=_answer(attempts, filters, vendors),
-        groups=tuple(
+    return (
+        _answer(attempts, filters, vendors),
+        tuple(
             (key, _answer(members, filters, vendors, with_forced=with_forced))
             for key, members in sorted(groups.items())
         ),
-        logrank=logrank,
-        logrank_by_customer=None if compared is None else customer_test(compared),
-        compared=compared,
+        logrank,
+        None if logrank is None else compared_rows(followed),
     )
 
 

@@ -94,7 +94,9 @@ RAW_SQL = {
     "evaluations/services/purging.py": "SQLite's settings that overwrite in its file what was deleted",
     "evaluations/services/staged_pool.py": "a million lines compared and copied without leaving the database",
     "evaluations/services/staging.py": "temporary tables, and PostgreSQL's COPY into them",
-    "pilots/services/traffic.py": "a copy of a month's rows, twice as fast on PostgreSQL as one statement",
+    "pilots/selectors/remembered.py": "the ORM's own question, without the conversion of each value",
+    "pilots/services/traffic_comparing.py": "a month's rows against those on record, in a few statements",
+    "pilots/services/traffic_staging.py": "a copy of a month's rows into a table of the transaction",
 }
 
 
