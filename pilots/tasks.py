@@ -137,6 +137,12 @@ def hint_to_read() -> None:
         logger.warning("no hint sent for an upload: the broker does not answer")
 
 
+def hint_to_read_traffic() -> None:
+    """Tell a worker that traffic came in. A broker that is down costs one sweep, never the import."""
+    if not send_hints(tick_traffic, (), queue="default"):
+        logger.warning("no hint sent for traffic: the broker does not answer")
+
+
 def hint_to_compare() -> None:
     """Tell a worker that a comparison is due. A broker that is down costs one sweep, never the request."""
     if not send_hints(compare_customers, (), queue="default"):

@@ -45,7 +45,7 @@ class PortfolioExporter:
         events = (event for event in events_in(pilots, filters) if event.pilot in stages)
         documents: list[Any] = [listed.to_document(), report.to_document()]
         for document in documents:
-            del document["known_at"]  # the same knowledge a minute later is the same data
+            del document["known_at"], document["traffic_unread"]  # the same knowledge a minute later is the same data
         documents.append(plain(saved))
         return Document(
             cover=Cover(

@@ -40,7 +40,7 @@ class RetentionExporter:
         answer, names = copy.answer(report.answer), copy.names(names_in(copy.pilots, filters))
         document = report.to_document()
         # The same knowledge a minute later is the same data.
-        del document["known_at"], document["logrank_by_customer"]
+        del document["known_at"], document["logrank_by_customer"], document["traffic_unread"]
         return Document(
             cover=Cover(
                 title="Who stayed",

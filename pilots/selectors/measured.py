@@ -1,6 +1,6 @@
 """What observed traffic says of pilots, as of a day and as known at an instant.
 
-Public surface: ``measured``, ``measured_anew``, ``Subject``, ``days_of``, ``standing``.
+Public surface: ``measured``, ``measured_anew``, ``traffic_unread``, ``Subject``, ``days_of``, ``standing``.
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from django.db.models import Q, Sum
+from django.db.models import Count, F, Q, QuerySet, Sum
 
 from pilots.enums import ConflictKind
 from pilots.facts import Model, Switch, Timeline
 from pilots.measured import Found, Measured, Origin, measure, of_switch
-from pilots.models import TrafficConflict, TrafficDay, TrafficReading
+from pilots.models import Pilot, TrafficConflict, TrafficDay, TrafficReading
+from pilots.selectors.filters import ReportFilters
 
 _FEW = 5000  # keys in one question
 # Pilots whose new traffic is read for the asking.
@@ -54,6 +55,23 @@ def measured(
     found |= measured_anew(rest, known, as_of=as_of, known_at=known_at)
     disputed = _disputed([subject.pilot for subject in subjects], known_at)
     return {pilot: _as_of(reading, as_of, disputed.get(pilot, set())) for pilot, reading in found.items()}
+
+
+def traffic_unread(pilots: QuerySet[Pilot], filters: ReportFilters) -> int:
+    """Of how many workloads a report over ``pilots`` tells what traffic said before the newest came in. One query.
+
+    0 where ``measured`` reads new traffic for the asking. Pilots opened after ``as_of`` count as well: this may warn of
+    a figure that stays, and never keeps silent about one that changes.
+    """
+    if filters.known_before:
+        return 0
+    due = Q(traffic_reading__due=True)
+    same = Q(traffic_reading__pilot_version=F("version"))
+    found = filters.apply(pilots).aggregate(
+        rest=Count("pk", filter=due | ~same, distinct=True),
+        workloads=Count("workload", filter=due & same, distinct=True),
+    )
+    return int(found["workloads"]) if found["rest"] > READ_AT_ONCE else 0
 
 
 def measured_anew(

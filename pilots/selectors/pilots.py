@@ -19,6 +19,7 @@ from pilots.selectors.attention import attention, scope_of
 from pilots.selectors.documents import plain
 from pilots.selectors.filters import ReportFilters
 from pilots.selectors.matters.base import Matter, Scope
+from pilots.selectors.measured import traffic_unread
 from pilots.selectors.observation import Told, observed_spells, tell
 from pilots.selectors.remembered import remembered
 
@@ -61,6 +62,7 @@ class Portfolio:
     counts: dict[str, int]  # pilots by status, in the order of a pilot's life; those that occur
     pilots: tuple[PilotRow, ...]
     attention: tuple[Matter, ...]  # most urgent first; empty for a past state
+    traffic_unread: int  # workloads whose newest traffic is not in these figures yet
 
     def to_document(self) -> dict[str, Any]:
         return {**plain(self), "filters": self.filters.to_document()}
@@ -83,6 +85,7 @@ def portfolio(
         counts={status.value: numbers[status] for status in PilotStatus if numbers[status]},
         pilots=rows,
         attention=attention(scope_for(filters, everything, access)) if filters.present else (),
+        traffic_unread=traffic_unread(everything, filters),
     )
 
 

@@ -22,6 +22,7 @@ from pilots.models import Pilot
 from pilots.selectors.claims import kind_of
 from pilots.selectors.documents import report_document
 from pilots.selectors.filters import ReportFilters
+from pilots.selectors.measured import traffic_unread
 from pilots.selectors.observation import Attempt, ObservedSpell, observe
 from pilots.selectors.retention import SpellRow, spell_row
 from pilots.selectors.staying import LogRankTest, Point, Question, compare_groups, read_points
@@ -107,6 +108,7 @@ class PredictivenessReport:
     verdicts: tuple[VerdictRow, ...]
     logrank: LogRankTest | None  # of the calibrated verdicts; None under two of them
     missed: tuple[MissedReason, ...]  # most frequent first
+    traffic_unread: int  # workloads whose newest traffic is not in these figures yet
 
     def to_document(self) -> dict[str, Any]:
         return report_document(self)
@@ -131,6 +133,7 @@ def predictiveness(filters: ReportFilters, pilots: QuerySet[Pilot] | None = None
         verdicts=rows,
         logrank=compare_groups({verdict: _chosen(by_verdict[verdict]) for verdict in sorted(calibrated)}),
         missed=_missed(seen, attempts, filters),
+        traffic_unread=traffic_unread(seen, filters),
     )
 
 

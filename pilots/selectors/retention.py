@@ -22,6 +22,7 @@ from pilots.selectors.customers import CustomerTest, customer_test
 from pilots.selectors.documents import plain
 from pilots.selectors.filters import ReportFilters
 from pilots.selectors.headline import headline
+from pilots.selectors.measured import traffic_unread
 from pilots.selectors.observation import Attempt, ObservedSpell, Stage, observe
 from pilots.selectors.remembered import remembered
 from pilots.selectors.staying import (
@@ -129,6 +130,7 @@ class RetentionReport:
     groups: tuple[tuple[str, Answer], ...]  # key and answer, by key; empty unless grouped
     logrank: LogRankTest | None  # of the groups; None under two that can be compared
     logrank_by_customer: CustomerTest | None  # the same with customers exchanged as wholes; None as above
+    traffic_unread: int  # workloads whose newest traffic is not in these figures yet
     compared: Mapping[str, Any] | None = None  # the spells that it is of, not part of the document
 
     def to_document(self) -> dict[str, Any]:
@@ -143,6 +145,7 @@ class RetentionReport:
             "groups": [{"key": key, **group.to_document()} for key, group in self.groups],
             "logrank": plain(self.logrank),
             "logrank_by_customer": plain(self.logrank_by_customer),
+            "traffic_unread": self.traffic_unread,
             "spells": spells,
             "reasons": reasons,
         }
@@ -161,6 +164,7 @@ def retention(filters: ReportFilters, pilots: QuerySet[Pilot] | None = None) -> 
         logrank=logrank,
         # That test is made by a worker: it may have come in since.
         logrank_by_customer=None if compared is None else customer_test(compared),
+        traffic_unread=traffic_unread(everything, filters),
         compared=compared,
     )
 

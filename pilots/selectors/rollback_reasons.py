@@ -20,6 +20,7 @@ from pilots.enums import Reason, SpellStatus
 from pilots.models import Pilot
 from pilots.selectors.documents import report_document
 from pilots.selectors.filters import ReportFilters
+from pilots.selectors.measured import traffic_unread
 from pilots.selectors.observation import Attempt, ObservedSpell, observe
 from pilots.selectors.retention import ReasonCount, rollback_reasons
 
@@ -73,6 +74,7 @@ class RollbackReasonsReport:
     withheld: bool  # shares, for fewer rollbacks than asked for
     reasons: tuple[ReasonRow, ...]  # most frequent first
     groups: tuple[ReasonGroup, ...]  # by key; empty unless grouped
+    traffic_unread: int  # workloads whose newest traffic is not in these figures yet
 
     def to_document(self) -> dict[str, Any]:
         return report_document(self)
@@ -80,7 +82,8 @@ class RollbackReasonsReport:
 
 def rollback_reasons_report(filters: ReportFilters, pilots: QuerySet[Pilot] | None = None) -> RollbackReasonsReport:
     """Why those among ``pilots`` (default: all) that the filters leave went back. A constant number of queries."""
-    attempts = observe(Pilot.objects.all() if pilots is None else pilots, filters)
+    everything = Pilot.objects.all() if pilots is None else pilots
+    attempts = observe(everything, filters)
     went_back: dict[Reason, list[Rollback]] = defaultdict(list)
     for attempt in attempts:
         spell = attempt.spell
@@ -101,6 +104,7 @@ def rollback_reasons_report(filters: ReportFilters, pilots: QuerySet[Pilot] | No
         withheld=withheld,
         reasons=rows,
         groups=_groups(attempts, filters.by) if filters.by else (),
+        traffic_unread=traffic_unread(everything, filters),
     )
 
 

@@ -24,6 +24,7 @@ from pilots.selectors.measured import Subject, measured_anew, standing
 from pilots.selectors.pilot_traffic import conflict_words
 from pilots.selectors.timelines import histories, known_models, switch_of
 from pilots.services.share_alarms import keep_share_alarms
+from pilots.tasks import hint_to_read_traffic
 from pilots.timeline import read
 
 register_actions(
@@ -37,8 +38,11 @@ AT_ONCE = 50  # pilots whose days are held in memory together
 
 
 def mark_due(workloads: Iterable[int]) -> None:
-    """Traffic came in: what was read of these workloads' pilots no longer counts."""
+    """Traffic came in: what was read of these workloads' pilots no longer counts, and a worker is told once this is
+    stored."""
     keys = sorted(workloads)
+    if keys:
+        transaction.on_commit(hint_to_read_traffic)
     for start in range(0, len(keys), 5000):
         part = keys[start : start + 5000]
         TrafficReading.objects.filter(pilot__workload__in=part, due=False).update(due=True)

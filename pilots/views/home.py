@@ -64,6 +64,7 @@ def pilots(request: HttpRequest) -> HttpResponse:
         "refusal": refusal,
         "choices": filter_choices(access.pilots()),
         "stages": [status for status in PilotStatus if status is not PilotStatus.VOID],
+        "traffic_unread": found.traffic_unread,
         "stage": stage,
         "sort": sort,
         "search": search,

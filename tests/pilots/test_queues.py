@@ -9,12 +9,17 @@ from datetime import datetime, timedelta
 import pytest
 from celery import current_app
 from celery.signals import beat_init, before_task_publish
+from django.db import transaction
 from django.utils import timezone
 
 from evaluations import tasks as engine
+from evaluations.capture.usage import UsageRow
 from evaluations.models import Heartbeat, ReplayRun
 from pilots import tasks
+from pilots.enums import GatewayName
 from pilots.services.replays import start_replay
+from pilots.services.traffic import record_traffic
+from pilots.services.traffic_rules import add_rule
 from tests import factories as make
 from tests.pilots.views.people import planned_pilot
 
@@ -113,3 +118,33 @@ def test_every_task_of_ours_is_acknowledged_late_and_keeps_no_result() -> None:
     assert {task.name for task in (engine.work_on_run, engine.sweep, tasks.tick_schedules)} < names
     ours = [current_app.tasks[name] for name in names]
     assert {(task.acks_late, task.reject_on_worker_lost, task.ignore_result) for task in ours} == {(True, True, True)}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_traffic_that_came_in_is_hinted_at_once_it_is_stored(sent: Sent) -> None:
+    pilot = make.switched_pilot("triage")
+    usage = {pilot.candidate.slug: 90}
+    hint = [("pilots.tasks.tick_traffic", "default")]
+    sent.clear()
+    with transaction.atomic():
+        make.traffic(pilot.workload, make.day(1).date(), usage)
+        assert sent == []
+    assert sent == hint
+    sent.clear()
+    make.traffic(pilot.workload, make.day(1).date(), usage)  # nothing new
+    assert sent == []
+    waiting = UsageRow(1, "somebody", (), pilot.candidate.slug, make.day(2).date(), 5)
+    record_traffic(rows=[waiting], by=make.actor(), at=make.NOW)
+    assert sent == []  # nobody knows yet whose it is
+    add_rule(kind=GatewayName.KEY_ALIAS, name="somebody", workload=pilot.workload, by=make.actor(), at=make.NOW)
+    assert sent == hint
+
+
+@pytest.mark.django_db(transaction=True)
+def test_traffic_is_stored_also_while_the_broker_is_away(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    pilot = make.switched_pilot("triage")
+    monkeypatch.setattr(tasks, "send_hints", lambda *args, **kwargs: False)
+    assert make.traffic(pilot.workload, make.day(1).date(), {pilot.candidate.slug: 90}).added == 1
+    assert caplog.messages == ["no hint sent for traffic: the broker does not answer"]

@@ -53,4 +53,7 @@ class Command(PilotsCommand):
 
     def text(self, document: Any) -> str:
         write = TEXTS.get(self.report)
-        return super().text(document) if write is None else "\n".join(write(document))
+        lines = [super().text(document)] if write is None else list(write(document))
+        if unread := document.get("traffic_unread"):
+            lines.append(f"\nTraffic of {unread:,} workloads is still being read; figures may change")
+        return "\n".join(lines)

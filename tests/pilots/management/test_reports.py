@@ -86,6 +86,7 @@ def test_a_report_is_json_alone_or_text(capsys: pytest.CaptureFixture[str]) -> N
         "groups",
         "logrank",
         "logrank_by_customer",
+        "traffic_unread",
         "spells",
         "reasons",
     ]
