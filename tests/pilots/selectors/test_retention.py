@@ -474,5 +474,5 @@ def test_filters_narrow_and_access_limits(django_assert_num_queries: Any) -> Non
     one = ReportFilters.parse({"pilot": "p1"}, now=make.NOW)
     everything = ReportFilters.parse({"by": "team"}, now=make.NOW)
     for filters in (one, everything):
-        with django_assert_num_queries(7):  # models, events, pilots, readings, days, disputes, vendors
+        with django_assert_num_queries(8):  # models, events, pilots, readings, days, disputes, vendors
             retention(filters)
