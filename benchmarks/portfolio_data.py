@@ -1,8 +1,7 @@
 """A large portfolio to measure against: believable lives of pilots, and years of their daily traffic.
 
 Histories go in through the import that people use, so every row is one that the services write. Traffic is copied into
-the table: eleven million rows through the service would take minutes, and ``tests/test_benchmark_data.py`` holds the
-copied rows against imported ones. Seeded: the same numbers give the same portfolio.
+the table: eleven million rows through the service would take minutes. Seeded: the same numbers give the same portfolio.
 """
 
 from __future__ import annotations

@@ -127,11 +127,13 @@ def read_plan(
     prices: ArmPrices | None = None,
     kept: Mapping[str, Mapping[str, Any]] | None = None,
     taken: LooksTaken | None = None,
+    may_check: bool = True,
 ) -> PlanReading:
     """Read every criterion of a frozen plan once, on day ``on``; ``prices`` are those of the newest run's arms.
 
     ``kept`` are the comparisons, by metric, of criteria that are read once and were read at an earlier look: they
-    stand (``read_once``). ``taken`` is what the planned checks of a fixed horizon have said so far.
+    stand (``read_once``). ``taken`` is what the planned checks of a fixed horizon have said so far; without
+    ``may_check`` none is taken now.
     """
     kept, taken = kept or {}, taken or LooksTaken()
     looks, alpha = Looks(document["looks"]), float(document["alpha"])
@@ -141,7 +143,7 @@ def read_plan(
     solves = next((criterion.metric for criterion in criteria if criterion.scorer), None)
     maximum = document["horizon"]["maximum_samples"]
     planned = planned_looks(document)
-    due = None if planned is None else planned.due(evidence.n, taken, past_horizon=past_horizon)
+    due = planned.due(evidence.n, taken, past_horizon=past_horizon) if planned is not None and may_check else None
     readings: list[tuple[Criterion, Reading]] = []
     for criterion in criteria:
         if criterion.metric in kept:

@@ -121,6 +121,7 @@ class _Means(NamedTuple):
     run: int
     at: datetime
     values: Mapping[str, float]  # by metric
+    answers: int  # counted
 
 
 def night_series(
@@ -150,7 +151,8 @@ def night_series(
     by_version: dict[int, dict[ArmRole, list[_Means]]] = defaultdict(lambda: defaultdict(list))
     for run, version, at in nights:
         for role in (ArmRole.INCUMBENT, ArmRole.CANDIDATE):
-            by_version[version][role].append(_Means(run, at, figures.get((run, role), {})))
+            values, answers = figures.get((run, role), ({}, 0))
+            by_version[version][role].append(_Means(run, at, values, answers))
     return {
         version: Reading(
             newest[version],
@@ -177,7 +179,7 @@ def period_of(version: PlanVersion) -> int:
 
 def drift_ended(run: ReplayRun) -> bool:
     """Whether an alarm ended the period of ``run``, so that its evidence decides nothing."""
-    return DriftAlarm.objects.filter(plan_version=run.plan_version_id, period=run.period).exists()
+    return DriftAlarm.objects.filter(plan_version__in=evidence_versions(run.plan_version), period=run.period).exists()
 
 
 def unread_runs() -> QuerySet[ReplayRun]:
@@ -272,9 +274,12 @@ def _value(value: float, metric: str, currency: str) -> str:
     return f"{value:,.0f} ms" if metric == LATENCY else f"{100 * value:.1f} %"
 
 
-def _figures(scorers: Mapping[int, Sequence[tuple[str, str]]]) -> dict[tuple[int, ArmRole], dict[str, float]]:
-    """Means over one night's answers, by run and arm. Later versions may have judged the answers again: each run has
-    its own scorers.
+def _figures(
+    scorers: Mapping[int, Sequence[tuple[str, str]]],
+) -> dict[tuple[int, ArmRole], tuple[dict[str, float], int]]:
+    """Means over one night's answers, and how many they are of, by run and arm.
+
+    Later versions may have judged the answers again: each run has its own scorers.
     """
     counted = Completion.objects.filter(arm__run__in=scorers).exclude(outcome__in=LEFT_OUT).order_by()
     by = ("arm__run", "arm__role")
@@ -288,9 +293,9 @@ def _figures(scorers: Mapping[int, Sequence[tuple[str, str]]]) -> dict[tuple[int
         priced=Count("cost_amount"),
         latency=Avg("latency_ms", filter=Q(outcome=Outcome.OK)),
     )
-    found: dict[tuple[int, ArmRole], dict[str, float]] = {}
+    found: dict[tuple[int, ArmRole], tuple[dict[str, float], int]] = {}
     for run, role, n, cost, priced, latency in answers:
-        arm = found.setdefault((run, ArmRole(role)), {})
+        arm, _ = found.setdefault((run, ArmRole(role)), ({}, n))
         arm[FAILURE_RATE] = failures.get((run, ArmRole(role)), 0) / n
         if priced:
             arm[COST] = float(cost) / priced
@@ -299,17 +304,17 @@ def _figures(scorers: Mapping[int, Sequence[tuple[str, str]]]) -> dict[tuple[int
     scored = counted.filter(scores__value__isnull=False).values_list(*by, "scores__key", "scores__scorer_version")
     for run, role, key, version, total, n in scored.annotate(total=Sum("scores__value"), n=Count("scores__value")):
         if (key, version) in scorers[run]:
-            found[run, ArmRole(role)][key] = total / (n + failures.get((run, ArmRole(role)), 0))
+            found[run, ArmRole(role)][0][key] = total / (n + failures.get((run, ArmRole(role)), 0))
     return found
 
 
 def _series(arms: Mapping[ArmRole, Sequence[_Means]], metrics: Iterable[str]) -> Iterable[Series]:
     before, after = arms[ArmRole.INCUMBENT], arms[ArmRole.CANDIDATE]
     for metric in metrics:
-        yield _read(metric, Side.INCUMBENT, [(m.run, m.at, m.values.get(metric)) for m in before])
-        yield _read(metric, Side.CANDIDATE, [(m.run, m.at, m.values.get(metric)) for m in after])
+        yield _read(metric, Side.INCUMBENT, [(m.run, m.at, m.values.get(metric), m.answers) for m in before])
+        yield _read(metric, Side.CANDIDATE, [(m.run, m.at, m.values.get(metric), m.answers) for m in after])
         both = [
-            (new.run, new.at, _minus(new.values.get(metric), old.values.get(metric)))
+            (new.run, new.at, _minus(new.values.get(metric), old.values.get(metric)), min(new.answers, old.answers))
             for old, new in zip(before, after, strict=True)
         ]
         yield _read(metric, Side.DIFFERENCE, both)
@@ -319,8 +324,9 @@ def _minus(new: float | None, old: float | None) -> float | None:
     return None if new is None or old is None else new - old
 
 
-def _read(metric: str, side: Side, rows: Sequence[tuple[int, datetime, float | None]]) -> Series:
-    known = [(run, at, value) for run, at, value in rows if value is not None]
+def _read(metric: str, side: Side, rows: Sequence[tuple[int, datetime, float | None, int]]) -> Series:
+    known = [(run, at, value) for run, at, value, _ in rows if value is not None]
+    sizes = [answers for _, _, value, answers in rows if value is not None]
     values = [value for _, _, value in known]
     base = values[:BASELINE_NIGHTS]
     enough = len(values) > BASELINE_NIGHTS
@@ -332,7 +338,8 @@ def _read(metric: str, side: Side, rows: Sequence[tuple[int, datetime, float | N
         if sd <= abs(target) * 1e-12:
             state, sd = State.NO_SPREAD, None
         else:
-            read = cusum(values[BASELINE_NIGHTS:], target=target, sd=sd, k=SLACK, h=SIGNAL_AT)
+            since = _of_usual_size(values[BASELINE_NIGHTS:], sizes, target)
+            read = cusum(since, target=target, sd=sd, k=SLACK, h=SIGNAL_AT)
             sums[BASELINE_NIGHTS:] = zip(read.c_plus, read.c_minus, strict=True)
             signal = None if read.first_signal is None else BASELINE_NIGHTS + read.first_signal - 1
             state = State.STEADY if signal is None else State.DRIFTED
@@ -346,3 +353,13 @@ def _read(metric: str, side: Side, rows: Sequence[tuple[int, datetime, float | N
         signal_at=None if signal is None else known[signal][1],
         nights=tuple(Night(run, at, value, up, down) for (run, at, value), (up, down) in zip(known, sums, strict=True)),
     )
+
+
+def _of_usual_size(values: Sequence[float], sizes: Sequence[int], target: float) -> list[float]:
+    """Means of nights with fewer answers than the baseline's, drawn towards ``target`` by as much as they scatter more.
+
+    The baseline's spread is that of its nights: measured by it, five answers would be an alarm every tenth time.
+    """
+    usual = float(np.median(sizes[:BASELINE_NIGHTS]))
+    scales = [min(1.0, math.sqrt(size / usual)) for size in sizes[BASELINE_NIGHTS:]]
+    return [target + (value - target) * scale for value, scale in zip(values, scales, strict=True)]

@@ -33,6 +33,7 @@ from evaluations.enums import (
 )
 from evaluations.models import (
     Completion,
+    DriftAlarm,
     Judgement,
     PlanVersion,
     ReplayRun,
@@ -104,6 +105,9 @@ def read_judge(version: PlanVersion, *, at_end_of: ReplayRun | None = None) -> d
     samples = SampleSetMember.objects.filter(sample_set__in=sets).values("sample_id").distinct().count()
     endpoint = RunArm.objects.filter(run__in=judgings).order_by("-id").values_list("endpoint__slug", flat=True).first()
     read = _reading(version, mode, said, rows, missing=samples - len(rows), clustered=bool(clusters))
+    if read["difference"] is not None and DriftAlarm.objects.filter(plan_version=version, period=period).exists():
+        # As for the gates: before and after a model changed is not one answer.
+        read |= {"verdict": str(Verdict.INCONCLUSIVE), "reason": "drifted"}
     return {
         **read,
         "mode": str(mode),
@@ -151,8 +155,11 @@ def _said(judgings: Mapping[int, tuple[int | None, int | None]], mode: JudgeMode
         units.setdefault((run, sample), {})[shown] = preferred if mode is JudgeMode.PAIRWISE else score
     failed: dict[tuple[int, int], dict[ArmRole, Outcome]] = {}
     lost = Completion.objects.filter(arm__run__in=judged, repeat=0).exclude(outcome=Outcome.OK)
+    # A judging that was stopped says nothing of the samples it never came to, be they answered or not.
+    reached = set(Completion.objects.filter(arm__run__in=judgings).values_list("arm__run", "sample"))
     for run, sample, role, outcome in lost.values_list("arm__run", "sample", "arm__role", "outcome"):
-        failed.setdefault((judged[run], sample), {})[role] = outcome
+        if (judged[run], sample) in reached:
+            failed.setdefault((judged[run], sample), {})[role] = outcome
     for unit in units.keys() | failed.keys():
         ended = failed.get(unit, {})
         if any(outcome in LEFT_OUT for outcome in ended.values()):

@@ -96,7 +96,8 @@ def looks_taken(version: PlanVersion, *, period: int) -> LooksTaken:
     rows = ComparisonRow.objects.filter(
         plan_version=version, run__judges=None, run__period=period, run__status__in=ENDED
     )
-    newest = rows.order_by("-run__finished_at", "-run").values_list("run", flat=True)[:1]
+    # Rows are written under the plan version's lock: their order is that of the readings, and not of the runs' ends.
+    newest = rows.order_by("-pk").values_list("run", flat=True)[:1]
     standing = {row.metric: row.document for row in rows.filter(run__in=list(newest))}
     numbers = [document["look"]["number"] for document in standing.values() if document.get("look")]
     return LooksTaken(max(numbers, default=0), standing)

@@ -83,7 +83,11 @@ def _read(run: ReplayRun, taken: LooksTaken, *, at: datetime) -> _Read:
     evidence = evidence_for(version, at_end_of=run)
     prices = arm_prices(run, at=run.created_at)
     kept = read_once(version, period=run.period)
-    reading = read_plan(version.document, evidence, on=at.date(), prices=prices, kept=kept, taken=taken)
+    # A run that can be resumed takes no planned check: its reading would be thrown away with it, and taken again.
+    final = run.status is RunStatus.FINISHED
+    reading = read_plan(
+        version.document, evidence, on=at.date(), prices=prices, kept=kept, taken=taken, may_check=final
+    )
     return _Read(
         [(c.criterion.metric, c.criterion.role, c.reading.verdict, c.to_document()) for c in reading.comparisons],
         reading.decision,

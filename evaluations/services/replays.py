@@ -238,7 +238,10 @@ def resume_run(*, run: ReplayRun, by: audit.Actor, at: datetime, budget: Decimal
         changes["budget_amount"] = budget
     elif run.status is RunStatus.STOPPED_BY_BUDGET and run.status_reason not in OTHER_CAPS:
         raise Refused("raise the cap to resume a run that its budget stopped", field="budget")
-    max_calls = run.plan_version.plan.max_calls if run.judges_id is None else None if caps is None else caps.max_calls
+    judged = None if caps is None else caps.max_calls
+    now_planned = run.plan_version.plan.max_calls if run.judges_id is None else judged
+    # Where no price limits a run, its number of calls does: that limit is raised, never lifted.
+    max_calls = run.max_calls if now_planned is None and run.assume_per_mtok is None else now_planned
     if run.status_reason == StopReason.MAX_CALLS and max_calls is not None and max_calls <= run.calls:
         raise Refused(f"all {run.calls:,} calls are used up: raise max_calls in the plan's budget", field="max_calls")
     stopped = [RunStatus.CANCELLED, RunStatus.FAILED, RunStatus.STOPPED_BY_BUDGET]

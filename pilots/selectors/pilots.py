@@ -61,7 +61,7 @@ class Portfolio:
     filters: ReportFilters
     counts: dict[str, int]  # pilots by status, in the order of a pilot's life; those that occur
     pilots: tuple[PilotRow, ...]
-    attention: tuple[Matter, ...]  # most urgent first; empty for a past state
+    attention: tuple[Matter, ...]  # most urgent first; empty for a past state, and where nobody asked
     traffic_unread: int  # workloads whose newest traffic is not in these figures yet
 
     def to_document(self) -> dict[str, Any]:
@@ -69,11 +69,16 @@ class Portfolio:
 
 
 def portfolio(
-    filters: ReportFilters, pilots: QuerySet[Pilot] | None = None, *, access: PilotAccess | None = None
+    filters: ReportFilters,
+    pilots: QuerySet[Pilot] | None = None,
+    *,
+    access: PilotAccess | None = None,
+    what_waits: bool = True,
 ) -> Portfolio:
     """The pilots among ``pilots`` (default: all) that ``filters`` leave, by slug. A constant number of queries.
 
-    With ``access``, also what waits in the person's teams and is of no pilot.
+    With ``access``, also what waits in the person's teams and is of no pilot. Without ``what_waits``, nothing that
+    waits is looked for: in a large portfolio that takes as long as the rest.
     """
     everything = Pilot.objects.all() if pilots is None else pilots
     rows = remembered("portfolio", everything, filters, lambda: _rows(everything, filters))
@@ -84,7 +89,7 @@ def portfolio(
         filters=filters,
         counts={status.value: numbers[status] for status in PilotStatus if numbers[status]},
         pilots=rows,
-        attention=attention(scope_for(filters, everything, access)) if filters.present else (),
+        attention=attention(scope_for(filters, everything, access)) if what_waits and filters.present else (),
         traffic_unread=traffic_unread(everything, filters),
     )
 

@@ -16,6 +16,7 @@ from threading import Lock
 from typing import Any, TypeVar
 
 from django.contrib.auth import get_user_model
+from django.core.exceptions import EmptyResultSet
 from django.db import connection
 from django.db.models import QuerySet
 
@@ -43,8 +44,12 @@ def remembered(name: str, pilots: QuerySet[Pilot], filters: ReportFilters, read:
     if filters.known_before or connection.in_atomic_block:
         return read()
     chosen = filters.apply(pilots)
-    key = (name, connection.settings_dict["NAME"], chosen.query.sql_with_params(), replace(filters, known_at=_WHENEVER))
-    state = _state(chosen)
+    try:
+        asked = chosen.query.sql_with_params()
+        state = _state(chosen)
+    except EmptyResultSet:  # somebody in no team: the ORM knows that there is nothing, and has no query for it
+        return read()
+    key = (name, connection.settings_dict["NAME"], asked, replace(filters, known_at=_WHENEVER))
     if state is None:
         return read()
     with _lock:

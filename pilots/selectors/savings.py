@@ -116,7 +116,7 @@ class SavedSoFar:
 def saved_so_far(pilots: QuerySet[Pilot]) -> tuple[SavedSoFar, ...]:
     """The kept figures of ``pilots`` by currency, largest number of pilots first. One query."""
     rows = (
-        SavingsReading.objects.filter(pilot__in=pilots, saved_millionths__isnull=False)
+        SavingsReading.objects.filter(pilot__in=pilots.filter(_switched()), saved_millionths__isnull=False)
         .order_by()
         .values_list("currency")
         .annotate(

@@ -79,7 +79,7 @@ def _audit(action: str, subject: str, user: User, *, by: Actor, at: datetime, te
         at=at,
         action=action,
         object_type="matter",
-        object_id=f"{user.pk}:{data['matter']}",
+        object_id=f"{user.pk}:{data['matter']}"[:80],  # the whole key is in the data
         object_label=subject,
         team=Team.objects.filter(slug=team).first() if team else None,
         data=data,

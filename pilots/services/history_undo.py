@@ -61,9 +61,12 @@ def undo_import(*, key: int, by: Actor, at: datetime, teams: Collection[str] | N
         for event in theirs.order_by("seq"):
             told[event.pilot_id].append(event)
         pilots = list(
-            Pilot.objects.filter(pk__in=list(told))
+            # Locked before anything of them is read, in the order in which their traffic is read: whoever records
+            # something meanwhile is told so, and nobody waits for each other.
+            Pilot.objects.select_for_update(of=("self",))
+            .filter(pk__in=list(told))
             .select_related("workload__team", "incumbent", "candidate")
-            .order_by("slug")
+            .order_by("pk")
         )
         if teams is not None and any(pilot.workload.team.slug not in teams for pilot in pilots):
             raise Refused("it holds pilots of a team that you do not manage")

@@ -53,7 +53,7 @@ def pilots(request: HttpRequest) -> HttpResponse:
     now = timezone.now()
     access = access_of(request)
     filters, refusal = filters_of(request, now=now)
-    found = portfolio(filters, access.pilots())
+    found = portfolio(filters, access.pilots(), what_waits=False)
     stage, sort = request.GET.get("stage", ""), request.GET.get("sort", "")
     search = request.GET.get("q", "").strip()[:100]
     rows = listed(found, stage=stage, search=search, sort=sort)

@@ -32,7 +32,7 @@ from pilots.selectors.trend import trend_of
 from pilots.views.page import access_of, door, page
 
 LATELY = 5
-GAPS_SHOWN = 30  # runs of days; all of them are in the API and the workbook
+GAPS_SHOWN = 30  # runs of days; all of them are in the API
 
 
 def pilot_or_404(request: HttpRequest, slug: str) -> Pilot:

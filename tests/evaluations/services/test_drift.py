@@ -235,3 +235,13 @@ def test_acknowledging_needs_a_note_and_is_done_once(plan: Plan) -> None:
     assert (alarm.acknowledged_by, alarm.note) == ("ana", "moved to 0901")
     [event] = AuditEvent.objects.filter(action="drift.acknowledged")
     assert event.data == {"period": 1, "note": "moved to 0901", "model_version": "new-0901"}
+
+
+def test_a_night_of_few_answers_is_measured_by_how_much_more_they_scatter() -> None:
+    """Baseline 1, 0.75, 1: mean 11/12, sd 0.1443. One wrong answer, not four: (0 - 11/12) / 0.1443 x sqrt(1/4)."""
+    at = timezone.now()
+    rows = [(night, at, value, size) for night, (value, size) in enumerate([(1, 4), (0.75, 4), (1, 4), (0, 1)], 1)]
+    of_one = room._read("answered", room.Side.CANDIDATE, rows)
+    assert of_one.nights[-1].down == pytest.approx(11 / 12 / 0.1443376 / 2 - 0.5, abs=1e-5)
+    of_four = room._read("answered", room.Side.CANDIDATE, [*rows[:3], (4, at, 0, 4)])
+    assert of_four.nights[-1].down == pytest.approx(11 / 12 / 0.1443376 - 0.5, abs=1e-5)

@@ -31,7 +31,7 @@ from evaluations.providers.usage import usage_from_raw
 from evaluations.replay.ledger import Answer, Committed, Intent, Settlement, Work
 from evaluations.services.leases import claim_chunk
 from evaluations.services.ledger import DatabaseLedger
-from evaluations.services.replays import prices_of
+from evaluations.services.run_arms import prices_of
 from tests.replays import ready_plan, start
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -17,7 +17,7 @@ from evaluations.services.catalogue import save_price
 from evaluations.services.plan_document import CriterionEntry
 from evaluations.services.price_seed import seed_prices
 from evaluations.services.probes import check_endpoint
-from evaluations.services.replays import newest_set, settle_run
+from evaluations.services.replays import cancel_run, newest_set, resume_run, settle_run
 from evaluations.services.work import work_once
 from evaluations.simulator.server import SimulatedVendors
 from tests.replays import BY, ready_plan, start, vendors, with_criteria
@@ -197,3 +197,13 @@ def test_odd_usage_of_any_kind_leaves_the_money_of_a_run_in_order(fault) -> None
     assert (run.spent_amount, run.reserved_amount) == (sum(known), sum(unknown))
     month = BudgetMonth.objects.get()
     assert (month.spent_amount, month.reserved_amount) == (sum(known), sum(unknown))
+
+
+def test_a_limit_of_calls_is_not_lifted_where_no_price_limits_the_run() -> None:
+    """Its reservations are of nothing: without the limit, nothing would stop it."""
+    plan = ready_plan("http://127.0.0.1:9", n=3, priced=False, max_calls=5)
+    run = start(plan)
+    cancel_run(run=run, by=BY, at=timezone.now())
+    Plan.objects.update(max_calls=None)
+    resume_run(run=ReplayRun.objects.get(), by=BY, at=timezone.now())
+    assert ReplayRun.objects.get().max_calls == 5

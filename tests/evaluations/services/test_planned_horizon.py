@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -21,7 +21,8 @@ from evaluations.services.plan_document import (
     stored_definition,
 )
 from evaluations.services.plans import freeze_plan
-from tests.replays import BY, concluded, ready_plan, start
+from evaluations.services.replays import cancel_run, resume_run, settle_run
+from tests.replays import BY, answer, concluded, ready_plan, start
 
 URL = "http://127.0.0.1:9"
 PLANNED = {"looks": Looks.PLANNED_HORIZON, "minimum_samples": 10, "maximum_samples": 100, "planned_looks": [50, 100]}
@@ -131,3 +132,26 @@ def test_a_plan_of_another_kind_keeps_its_digest(plan: Plan) -> None:
     frozen(plan, looks=Looks.EVERY_NIGHT, planned_looks=[])
     horizon = Plan.objects.get().versions.order_by("-number")[0].document["horizon"]
     assert horizon == {"maximum_samples": 100, "decide_by": None}
+
+
+def looks_of(run: ReplayRun) -> tuple[int, list[int]] | None:
+    look = run.comparisons.get().document["look"]
+    return look and (look["number"], look["pairs"])
+
+
+def test_a_run_that_may_be_resumed_takes_no_planned_check(plan: Plan) -> None:
+    """Its reading goes when it is resumed: a check taken by it would be taken again."""
+    replayed(plan, 30)
+    run = answer(start(Plan.objects.get(pk=plan.pk), take=30), right)
+    cancel_run(run=run, by=BY, at=timezone.now())
+    assert settle_run(run=run, at=timezone.now())
+    assert looks_of(run) is None
+    resume_run(run=run, by=BY, at=timezone.now())
+    assert settle_run(run=run, at=timezone.now())
+    assert looks_of(run) == (1, [60])
+
+
+def test_a_check_stands_though_a_run_that_was_read_before_it_ended_after_it(plan: Plan) -> None:
+    early, checked = replayed(plan, 30), replayed(plan, 30)
+    ReplayRun.objects.filter(pk=early.pk).update(finished_at=checked.finished_at + timedelta(seconds=5))
+    assert looks_of(replayed(plan, 20)) == (1, [60])

@@ -154,3 +154,11 @@ def test_memory_holds_a_few_and_tells_people_apart(pilot: Pilot) -> None:
     mine = Pilot.objects.filter(workload__team__slug="support")
     assert [row.pilot for row in portfolio(filters, mine).pilots] == ["triage-to-mai"]
     assert len(portfolio(filters).pilots) == 2
+
+
+def test_somebody_who_may_see_no_pilot_sees_that_there_is_none(pilot: Pilot) -> None:
+    """The ORM has no query for pilots of no team: it says so by an exception of its own."""
+    filters = ReportFilters.parse({}, now=make.NOW + timedelta(days=1))
+    nobodys = Pilot.objects.filter(workload__team__in=[])
+    assert portfolio(filters, nobodys).pilots == ()
+    assert retention(filters, nobodys).to_document()["funnel"]["opened"] == 0

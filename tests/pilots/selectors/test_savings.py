@@ -19,7 +19,7 @@ from evaluations.enums import AttemptPurpose, CostState, Outcome, PriceKind
 from evaluations.models import Attempt, Completion, ModelVersion, Price, ReplayRun, Workload
 from evaluations.services.catalogue import save_model, save_price
 from pilots.enums import NotComputed, Reason, SavingsBasis, SavingsStop
-from pilots.models import Pilot, SavingsReading
+from pilots.models import Pilot, SavingsReading, Spell
 from pilots.savings import Gap
 from pilots.selectors.filters import ReportFilters
 from pilots.selectors.saved_days import PilotSavings, saved_days
@@ -325,6 +325,9 @@ def test_a_kept_figure_says_what_the_days_say(pilot: Pilot) -> None:
     assert saved_so_far(Pilot.objects.all()) == (SavedSoFar("USD", 1, Decimal("3.8"), 6, 1),)
     # A day before it was read is read from the days.
     assert read("2026-03-02").total.days == 1
+    # Of a switch that never was, as a voided one, nothing is saved.
+    Spell.objects.all().delete()
+    assert saved_so_far(Pilot.objects.all()) == ()
 
 
 def _new_traffic(pilot: Pilot) -> None:

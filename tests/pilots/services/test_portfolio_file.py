@@ -385,7 +385,7 @@ def test_one_bad_entry_at_the_end_leaves_nothing_of_the_file(tmp_path: Path) -> 
             {"pilots": {"plan": {"look": "one_look"}}},
             (
                 "pilots[0].plan.look: is not a known key (known: hypothesis, scorers, criteria, looks, alpha, "
-                "minimum_samples, maximum_samples, decide_by, budget)"
+                "minimum_samples, maximum_samples, decide_by, planned_looks, budget, judge)"
             ),
         ),
         (
