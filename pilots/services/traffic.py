@@ -25,6 +25,7 @@ from evaluations.models import Team, Workload
 from evaluations.services.audit import Actor, Link, record_all, register_actions
 from evaluations.services.bulk import large_transaction
 from evaluations.services.errors import Conflict, Refused
+from pilots.services.savings_readings import savings_of_workloads_due
 from pilots.services.traffic_comparing import Change, Comparing, Difference, Group
 from pilots.services.traffic_names import Source
 from pilots.services.traffic_readings import mark_due
@@ -161,7 +162,7 @@ class _Import:
             return []
         groups = self.comparing.groups()
         if self.allowed is not None:
-            foreign = next((g for g in groups if g.workload is not None and g.workload not in self.allowed), None)
+            foreign = next((g for g in groups if g.workloads - self.allowed), None)
             if foreign is not None:
                 reason = f"{foreign.source.key_alias!r} is not one that you may import for"
                 staging.problem(*self.comparing.place(foreign.seq), "workload", reason)
@@ -174,8 +175,10 @@ class _Import:
         self.comparing.store(self.at, replaced=replaced)
         self.comparing.drop()
         changed = [group for group in groups if group.change is not Change.UNCHANGED]
+        concerned = {workload for group in changed for workload in group.workloads}
+        mark_due(concerned)
         record_all(_links(changed, differences, label), by=self.by, at=self.at)
-        mark_due({group.workload for group in changed if group.workload is not None})
+        savings_of_workloads_due(concerned)
 
     def _report(self, groups: Sequence[Group]) -> TrafficReport:
         waiting: dict[Source, Waiting] = {}
@@ -202,14 +205,20 @@ class _Import:
 
 
 def _links(changed: Sequence[Group], differences: Sequence[Difference], label: str) -> list[Link]:
-    """One audit event for each team whose record changed, and one for what waits."""
-    keys = {group.workload for group in changed}
+    """One audit event for each team whose record changed, also by days that count for another team's workload from now
+    on, and one for what waits."""
+    keys = {workload for group in changed for workload in group.workloads}
     team_of: dict[int | None, int] = {
         pk: team for pk, team in Workload.objects.values_list("pk", "team_id") if pk in keys
     }
     by_team: dict[int | None, list[Group]] = defaultdict(list)
+    lost: dict[int | None, int] = defaultdict(int)
     for group in changed:
-        by_team[team_of.get(group.workload)].append(group)
+        team, before = team_of.get(group.workload), team_of.get(group.before)
+        by_team[team].append(group)
+        if before is not None and before != team:
+            lost[before] += group.days
+            by_team.setdefault(before, [])
     different: dict[int | None, list[dict[str, Any]]] = defaultdict(list)
     for one in differences:
         different[team_of.get(one.workload)].append(_difference(one))
@@ -225,6 +234,7 @@ def _links(changed: Sequence[Group], differences: Sequence[Difference], label: s
                 "workloads": len({group.workload for group in groups}) if team else 0,
                 "added": sum(group.days for group in groups if group.change is Change.ADDED),
                 "replaced": sum(group.days for group in groups if group.change is Change.REPLACED),
+                "lost": lost[team],
                 "differences": different[team],
             },
         )

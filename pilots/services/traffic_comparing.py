@@ -39,12 +39,18 @@ class Group(NamedTuple):
 
     source: Source
     workload: int | None  # primary key; None: nobody has said, as below
+    before: int | None  # the workload that the days on record count for; None: there are none, or nobody has said
     model: int | None
     change: Change
     days: int
     requests: int
     first_on: date
     seq: int  # of its first row
+
+    @property
+    def workloads(self) -> frozenset[int]:
+        """Those whose days change: it gets them, or had them until now."""
+        return frozenset(pk for pk in (self.workload, self.before) if pk is not None)
 
     @property
     def whole(self) -> bool:
@@ -70,6 +76,7 @@ _SAME = " AND ".join(
 _JUDGED = f"""
     SELECT s.seq, s.n, m.source_id, s.day, {_NEW}, k.id AS known_id,
            COALESCE(m.workload_id, k.workload_id) AS workload_id, COALESCE(m.model_id, k.model_id) AS model_id,
+           k.workload_id AS before_id,
            CASE WHEN k.id IS NULL THEN 'added'
                 WHEN {_SAME} AND COALESCE(m.workload_id, k.workload_id, -1) = COALESCE(k.workload_id, -1)
                      AND COALESCE(m.model_id, k.model_id, -1) = COALESCE(k.model_id, -1) THEN 'unchanged'
@@ -102,12 +109,12 @@ class Comparing:
         self._name_sources()
         self._find_known()
         sql = f"""
-            SELECT n, workload_id, model_id, change, count(*), sum(requests), min(day), min(seq) FROM ({_JUDGED}) j
-            GROUP BY n, workload_id, model_id, change ORDER BY min(seq)
+            SELECT n, workload_id, before_id, model_id, change, count(*), sum(requests), min(day), min(seq)
+            FROM ({_JUDGED}) j GROUP BY n, workload_id, before_id, model_id, change ORDER BY min(seq)
         """  # noqa: S608
         return [
-            Group(self.sources[n], workload, model, Change(change), days, int(requests), _day(first_on), seq)
-            for n, workload, model, change, days, requests, first_on, seq in _fetch(sql)
+            Group(self.sources[n], workload, before, model, Change(change), days, int(requests), _day(first_on), seq)
+            for n, workload, before, model, change, days, requests, first_on, seq in _fetch(sql)
         ]
 
     def place(self, seq: int) -> tuple[str, int]:

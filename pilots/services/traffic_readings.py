@@ -1,5 +1,5 @@
-"""Reading observed traffic against what is on record. Public surface: ``read_due_traffic``, ``read_traffic_of``,
-``mark_due``, ``dispute_conflicts``.
+"""Reading observed traffic against what is on record. Public surface: ``read_due_traffic``, ``mark_due``,
+``dispute_conflicts``.
 
 A reading is kept for each pilot, so that reports need not look at its days again; what it contradicts is told once.
 """
@@ -19,7 +19,7 @@ from pilots.conf import setting
 from pilots.enums import ConflictKind
 from pilots.facts import Timeline
 from pilots.measured import Found, Measured
-from pilots.models import Pilot, PilotEvent, SavingsReading, TrafficConflict, TrafficReading
+from pilots.models import Pilot, PilotEvent, TrafficConflict, TrafficReading
 from pilots.selectors.measured import Subject, measured_anew, standing
 from pilots.selectors.pilot_traffic import conflict_words
 from pilots.selectors.timelines import histories, known_models, switch_of
@@ -35,18 +35,22 @@ register_actions(
 )
 
 AT_ONCE = 50  # pilots whose days are held in memory together
+_NEVER = 2**31 - 1  # no pilot's version
 
 
 def mark_due(workloads: Iterable[int]) -> None:
     """Traffic came in: what was read of these workloads' pilots no longer counts, and a worker is told once this is
-    stored."""
+    stored.
+
+    Waits for whoever reads it, who may wait for the audit's head: to be called before anything is audited.
+    """
     keys = sorted(workloads)
     if keys:
         transaction.on_commit(hint_to_read_traffic)
     for start in range(0, len(keys), 5000):
         part = keys[start : start + 5000]
-        TrafficReading.objects.filter(pilot__workload__in=part, due=False).update(due=True)
-        SavingsReading.objects.filter(pilot__workload__in=part, due=False).update(due=True)
+        # Those that are due already as well: who reads them now may not know of this traffic, and waits to say so.
+        TrafficReading.objects.filter(pilot__workload__in=part).update(due=True)
 
 
 def read_due_traffic(*, now: datetime, stopping: Callable[[], bool] = lambda: False) -> int:
@@ -57,21 +61,31 @@ def read_due_traffic(*, now: datetime, stopping: Callable[[], bool] = lambda: Fa
     for start in range(0, len(keys), AT_ONCE):
         if stopping():
             break
-        done += read_traffic_of(keys[start : start + AT_ONCE], now=now)
+        part = keys[start : start + AT_ONCE]
+        TrafficReading.objects.bulk_create([_unread(pk, now) for pk in part], ignore_conflicts=True)
+        done += _read(part, now)
     return done
 
 
+def _unread(pilot: int, now: datetime) -> TrafficReading:
+    """A row to lock: what comes in before the first reading is kept must have something to mark."""
+    return TrafficReading(pilot_id=pilot, pilot_version=_NEVER, due=True, read_at=now, observed_days=0)
+
+
 @transaction.atomic
-def read_traffic_of(keys: Sequence[int], *, now: datetime) -> int:
+def _read(keys: Sequence[int], now: datetime) -> int:
     """Read the traffic of these pilots, keep what it says and tell of the contradictions that are new."""
-    pilots = list(
+    # Pilots first: nobody is waited for with a reading held, but for the audit's head. What comes in from here on marks
+    # them again, and waits for this to end; what somebody marks now is left for the next time.
+    held = list(
         Pilot.objects.select_for_update(of=("self",))
         .filter(pk__in=keys)
         .select_related("workload__team")
         .order_by("pk")
     )
-    # What is imported from here on marks them again, and waits for this to end.
-    TrafficReading.objects.filter(pilot__in=keys, due=True).update(due=False)
+    locked = TrafficReading.objects.select_for_update(skip_locked=True).filter(pilot__in=keys)
+    mine = set(locked.values_list("pilot_id", flat=True))
+    pilots = [pilot for pilot in held if pilot.pk in mine]
     models = known_models()
     by_slug = {model.slug: model for model in models.values()}
     events = dict(histories(PilotEvent.objects.filter(pilot__in=pilots), models))

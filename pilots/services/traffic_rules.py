@@ -14,6 +14,7 @@ from evaluations.services.bulk import update_rows
 from evaluations.services.errors import Refused
 from pilots.enums import GatewayName
 from pilots.models import TrafficDay, TrafficRule
+from pilots.services.savings_readings import savings_of_workloads_due
 from pilots.services.traffic_names import GatewayNames, Source, on
 from pilots.services.traffic_readings import mark_due
 
@@ -52,6 +53,10 @@ def add_rule(
         raise Refused("a rule says which workload or which model is meant", field="workload")
     if workload is not None and workloads is not None and workload.pk not in workloads:
         raise Refused("only a pilot manager of the team does this", field="workload")
+    if kind == GatewayName.KEY_ALIAS and workloads is not None:
+        called = Workload.objects.filter(slug__iexact=name).values_list("pk", flat=True)
+        if any(pk not in workloads for pk in called):
+            raise Refused(f"{name!r} is not one that you may import for", field="name")
     same = TrafficRule.objects.filter(kind=kind, name__iexact=name, from_on=from_on)
     if same.exists():
         since = "from the beginning" if from_on is None else f"from {from_on} on"
@@ -59,7 +64,8 @@ def add_rule(
     rule = TrafficRule.objects.create(
         kind=kind, name=name, from_on=from_on, workload=workload, model=model, made_by=by.name[:200], made_at=at
     )
-    mapped = _map_waiting(at, workloads)
+    mapped, changed = _map_waiting(at, workloads)
+    mark_due(changed)
     record(
         by=by,
         at=at,
@@ -70,6 +76,7 @@ def add_rule(
         team=workload.team if workload else None,
         data=_said(rule) | {"mapped": mapped},
     )
+    savings_of_workloads_due(changed)
     return rule, mapped
 
 
@@ -99,14 +106,15 @@ def _said(rule: TrafficRule) -> dict[str, object]:
     }
 
 
-def _map_waiting(at: datetime, allowed: Collection[int] | None) -> int:
-    """Read the names of every day that waits anew; those that mean something now are known from ``at`` on."""
+def _map_waiting(at: datetime, allowed: Collection[int] | None) -> tuple[int, set[int]]:
+    """Read the names of every day that waits anew; those that mean something now are known from ``at`` on. Returns
+    the number of days that are mapped now and the workloads that got any."""
     changed = list(_readable(None if allowed is None else frozenset(allowed)))
     for start in range(0, len(changed), _AT_ONCE):
         part = [(workload, model, at, pk) for pk, workload, model in changed[start : start + _AT_ONCE]]
         update_rows(TrafficDay, ("workload", "model", "recorded_at"), ("id",), part)
-    mark_due({workload for _, workload, _ in changed if workload is not None})
-    return sum(workload is not None and model is not None for _, workload, model in changed)
+    mapped = sum(workload is not None and model is not None for _, workload, model in changed)
+    return mapped, {workload for _, workload, _ in changed if workload is not None}
 
 
 def _readable(allowed: frozenset[int] | None) -> Iterator[tuple[int, int | None, int | None]]:

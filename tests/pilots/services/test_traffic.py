@@ -18,8 +18,9 @@ from evaluations.capture.usage import UsageRow
 from evaluations.models import AuditEvent, Workload
 from evaluations.services.errors import Refused
 from pilots.enums import GatewayName
-from pilots.models import TrafficDay, TrafficSource
+from pilots.models import TrafficDay, TrafficReading, TrafficSource
 from pilots.services.traffic import TrafficReport, import_traffic, record_traffic
+from pilots.services.traffic_readings import read_due_traffic
 from pilots.services.traffic_rules import add_rule, remove_rule
 from tests import factories as make
 
@@ -248,3 +249,26 @@ def test_a_month_takes_as_many_statements_for_many_workloads_as_for_one(triage: 
         return len(queries)
 
     assert statements(40) == statements(1)
+
+
+def test_nobody_takes_days_from_a_workload_that_is_not_theirs(triage: Workload, tmp_path: Path) -> None:
+    memos, path = make.workload("memos", "legal"), csv(tmp_path, "triage,2026-09-03,gpt-4,83,,,,,")
+    take(path)
+    pilots = [make.switched_pilot(f"{workload.slug}-one", workload=workload) for workload in (triage, memos)]
+    read_due_traffic(now=make.NOW)
+    alias: dict[str, Any] = {
+        "kind": GatewayName.KEY_ALIAS, "name": "Triage", "workload": memos, "by": make.actor(), "at": make.NOW
+    }  # fmt: skip
+    with pytest.raises(Refused, match="'Triage' is not one that you may import for"):
+        add_rule(**alias, workloads={memos.pk})
+    add_rule(**alias)
+    before = table()
+    with pytest.raises(Refused, match="line 2: workload: 'triage' is not one that you may import for"):
+        take(path, workloads={memos.pk})
+    assert (table(), [row.due for row in TrafficReading.objects.all()]) == (before, [False, False])
+    assert take(path).replaced == 1  # by somebody who may write to both
+    assert set(TrafficReading.objects.filter(due=True).values_list("pilot", flat=True)) == {one.pk for one in pilots}
+    said = AuditEvent.objects.filter(action="traffic.imported").order_by("-sequence")[:2]
+    assert {one.team: [one.data[key] for key in ("workloads", "replaced", "lost")] for one in said} == {
+        "legal": [1, 1, 0], "support": [0, 0, 1]
+    }  # fmt: skip

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.db import connection, transaction
 
 from evaluations.models import AuditEvent
 from evaluations.signals import conflict_found
 from pilots.enums import KnownBy, Reason, SpellStatus
-from pilots.models import Pilot, TrafficConflict, TrafficReading
+from pilots.models import Pilot, SavingsReading, TrafficConflict, TrafficReading
+from pilots.selectors import measured
 from pilots.selectors.attention import attention, scope_of
 from pilots.selectors.filters import ReportFilters
 from pilots.selectors.observation import ObservedSpell
 from pilots.selectors.pilots import portfolio
 from pilots.selectors.retention import RetentionReport, retention
 from pilots.selectors.spells import spells_of
+from pilots.services import savings_readings, traffic_readings
 from pilots.services.lifecycle import (
     record_abandoned,
     record_alongside,
@@ -26,7 +30,8 @@ from pilots.services.lifecycle import (
     record_ramp,
     record_rollback,
 )
-from pilots.services.traffic_readings import read_due_traffic
+from pilots.services.savings_readings import read_due_savings, savings_of_workloads_due
+from pilots.services.traffic_readings import mark_due, read_due_traffic
 from tests import factories as make
 
 pytestmark = pytest.mark.django_db
@@ -204,3 +209,59 @@ def test_the_periods_of_a_pilot_are_those_of_the_report(went_back: Pilot) -> Non
     [row] = spells_of(measured_only, now=make.NOW)
     assert (row.number, row.started_on) == (0, date(2026, 3, 2))
     assert spells_of(make.pilot("fourth", workload=make.workload()), now=make.NOW) == ()
+
+
+def test_a_row_to_lock_is_no_reading(went_back: Pilot, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asks between the row and the reading is told what the days say, however many pilots wait."""
+    Pilot.objects.update(version=0)  # as of a pilot that nobody has changed yet
+    monkeypatch.setattr(measured, "READ_AT_ONCE", 0)
+    monkeypatch.setattr(traffic_readings, "_read", lambda keys, now: 0)
+    assert read_due_traffic(now=make.NOW) == 0
+    assert TrafficReading.objects.get().due is True
+    assert (spell().status, report().to_document()["traffic_unread"]) == (SpellStatus.IN_CONFLICT, 0)
+    monkeypatch.undo()
+    assert [read_due_traffic(now=make.NOW) for _ in range(2)] == [1, 0]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("again", [False, True])
+def test_what_comes_in_while_it_is_read_is_read_next_time(monkeypatch: pytest.MonkeyPatch, again: bool) -> None:
+    """Of the first reading and of a later one, of traffic and of savings."""
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite lets one transaction write at a time")
+    monkeypatch.setattr(traffic_readings, "hint_to_read_traffic", lambda: None)
+    pilot = make.switched_pilot("triage-to-mai", workload=make.workload("triage", "support"))
+    observe(pilot, range(3), 90)
+    if again:
+        read_due_traffic(now=make.NOW)
+        read_due_savings(now=make.NOW)
+        mark_due([pilot.workload_id])
+        savings_of_workloads_due([pilot.workload_id])
+    markers: list[threading.Thread] = []
+
+    def meanwhile(room: Any, reads: str, mark: Any) -> None:
+        def come_in() -> None:
+            try:
+                with transaction.atomic():
+                    mark([pilot.workload_id])
+            finally:
+                connection.close()
+
+        read = getattr(room, reads)
+
+        def read_then_wait(*args: Any, **given: Any) -> Any:
+            found = read(*args, **given)
+            markers.append(threading.Thread(target=come_in))
+            markers[-1].start()
+            markers[-1].join(0.5)  # it waits for the reader; one that does not is done by now
+            return found
+
+        monkeypatch.setattr(room, reads, read_then_wait)
+
+    meanwhile(traffic_readings, "measured_anew", mark_due)
+    meanwhile(savings_readings, "saved_days", savings_of_workloads_due)
+    assert (read_due_traffic(now=make.NOW), read_due_savings(now=make.NOW)) == (1, 1)
+    for marker in markers:
+        marker.join()
+    assert len(markers) == 2
+    assert (TrafficReading.objects.get().due, SavingsReading.objects.get().due) == (True, True)
