@@ -90,10 +90,10 @@ def test_a_run_is_watched_cancelled_and_resumed(watched: Watched) -> None:
     expect(dialog).to_be_hidden()
     page.get_by_role("link", name="Cancel run").click()
     dialog.get_by_role("button", name="Cancel run").click()
-    expect(page.get_by_role("status")).to_contain_text("Run cancelled.")
+    expect(page.get_by_role("status")).to_contain_text("Cancelled.")
     page.get_by_role("link", name="Resume run").click()
     page.get_by_role("dialog").get_by_role("button", name="Resume run").click()
-    expect(page.get_by_role("status")).to_contain_text("Run resumed.")
+    expect(page.get_by_role("status")).to_contain_text("Resumed.")
     assert (watched.complaints, watched.foreign) == ([], [])
 
 
